@@ -1,0 +1,50 @@
+//! How long things are kept.
+
+use super::reader::Reader;
+
+/// The lifetimes of cached answers (row S). Times are seconds. Nothing is kept beyond the `exp` of
+/// the token it came from, whatever is configured here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caching {
+    /// Row S `cache_ttl`, default 3600: for what carries no expiry of its own.
+    pub ttl: u64,
+    /// Row S `cache_ttl_min`: the lower bound. `None`: no bound.
+    pub ttl_min: Option<u64>,
+    /// Row S `cache_ttl_max`: the upper bound. `None`: no bound.
+    pub ttl_max: Option<u64>,
+}
+
+impl Caching {
+    pub(super) fn read(reader: &mut Reader) -> Caching {
+        // Always accepted: every how-to sets it. It names a cache that does not exist yet.
+        let _ = reader.text("cache_tokens_salt");
+        let caching = Caching {
+            ttl: reader.seconds("cache_ttl").unwrap_or(3600),
+            ttl_min: reader.seconds("cache_ttl_min"),
+            ttl_max: reader.seconds("cache_ttl_max"),
+        };
+        if let (Some(min), Some(max)) = (caching.ttl_min, caching.ttl_max)
+            && min > max
+        {
+            reader.error("cache_ttl_min", "is greater than `cache_ttl_max`; lower it");
+        }
+        caching
+    }
+
+    /// How long something may be kept, in seconds: within the bounds `ttl` where it carries no expiry
+    /// of its own, and only bounded by `ttl_max` where it does.
+    pub fn ttl_of(&self, has_expiry: bool) -> u64 {
+        if has_expiry {
+            self.bounded(u64::MAX)
+        } else {
+            self.bounded(self.ttl)
+        }
+    }
+
+    /// `seconds` within the configured bounds.
+    pub fn bounded(&self, seconds: u64) -> u64 {
+        let least = self.ttl_min.unwrap_or(0);
+        let most = self.ttl_max.unwrap_or(u64::MAX);
+        seconds.max(least).min(most)
+    }
+}

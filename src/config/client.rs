@@ -1,0 +1,65 @@
+//! Who we are at the provider.
+
+use super::reader::{Reader, one_of};
+use super::secret::Secret;
+
+/// Our registration at the provider (row C). Index 0 is the client in force; the further ones wait
+/// for the flows that can choose among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Row C `client_id`.
+    pub ids: Vec<String>,
+    /// Row C `client_secret`. Index 0 is also the key of HS256, HS384 and HS512 signatures.
+    pub secrets: Vec<Secret>,
+    /// Row C `client_auth`: how a client authenticates at the provider's endpoints. Nothing calls
+    /// such an endpoint yet.
+    pub auth: Vec<ClientAuth>,
+}
+
+/// A client authentication method (OpenID Connect Core 1.0 section 9, RFC 8705 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "the names are registered ones and explain themselves"
+)]
+pub enum ClientAuth {
+    ClientSecretBasic,
+    ClientSecretJwt,
+    ClientSecretPost,
+    None,
+    PrivateKeyJwt,
+    SelfSignedTlsClientAuth,
+    TlsClientAuth,
+}
+
+const METHODS: [(&str, ClientAuth); 7] = [
+    ("client_secret_basic", ClientAuth::ClientSecretBasic),
+    ("client_secret_jwt", ClientAuth::ClientSecretJwt),
+    ("client_secret_post", ClientAuth::ClientSecretPost),
+    ("none", ClientAuth::None),
+    ("private_key_jwt", ClientAuth::PrivateKeyJwt),
+    (
+        "self_signed_tls_client_auth",
+        ClientAuth::SelfSignedTlsClientAuth,
+    ),
+    ("tls_client_auth", ClientAuth::TlsClientAuth),
+];
+
+impl Client {
+    pub(super) fn read(reader: &mut Reader) -> Client {
+        Client {
+            ids: reader.texts("client_id"),
+            secrets: reader
+                .texts("client_secret")
+                .into_iter()
+                .map(Secret::new)
+                .collect(),
+            auth: reader.list("client_auth", |text| {
+                let found = METHODS.iter().find(|(name, _)| *name == text);
+                found
+                    .map(|(_, method)| *method)
+                    .ok_or_else(|| one_of(&METHODS))
+            }),
+        }
+    }
+}

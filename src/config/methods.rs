@@ -1,0 +1,95 @@
+//! The ways in.
+
+use super::reader::Reader;
+
+/// Which ways in are open, and what applies to all of them (row B).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Methods {
+    /// Row B `auth_methods`: the enabled ones, in order of precedence, without repetition. Never
+    /// empty. Default: those built so far.
+    pub enabled: Vec<AuthMethod>,
+    /// Members of the default that this version does not know yet: for the start log.
+    pub left_out: Vec<AuthMethod>,
+    /// Row B `run_on_preflight`, default true: whether a CORS preflight needs a credential, too.
+    pub run_on_preflight: bool,
+    /// Row B `hide_credentials`, default true: remove the credential that was used from the request.
+    pub hide_credentials: bool,
+}
+
+/// A way to authenticate, in order of precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names are Kong's and explain themselves")]
+pub enum AuthMethod {
+    Session,
+    Bearer,
+    KongOauth2,
+    Introspection,
+    Userinfo,
+    RefreshToken,
+    Password,
+    ClientCredentials,
+    AuthorizationCode,
+}
+
+impl AuthMethod {
+    /// All of them, in order of precedence.
+    pub const ALL: [AuthMethod; 9] = [
+        AuthMethod::Session,
+        AuthMethod::Bearer,
+        AuthMethod::KongOauth2,
+        AuthMethod::Introspection,
+        AuthMethod::Userinfo,
+        AuthMethod::RefreshToken,
+        AuthMethod::Password,
+        AuthMethod::ClientCredentials,
+        AuthMethod::AuthorizationCode,
+    ];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            AuthMethod::Session => "session",
+            AuthMethod::Bearer => "bearer",
+            AuthMethod::KongOauth2 => "kong_oauth2",
+            AuthMethod::Introspection => "introspection",
+            AuthMethod::Userinfo => "userinfo",
+            AuthMethod::RefreshToken => "refresh_token",
+            AuthMethod::Password => "password",
+            AuthMethod::ClientCredentials => "client_credentials",
+            AuthMethod::AuthorizationCode => "authorization_code",
+        }
+    }
+
+    /// Whether this version has it.
+    pub fn is_built(self) -> bool {
+        matches!(self, AuthMethod::Bearer)
+    }
+}
+
+impl Methods {
+    pub(super) fn read(reader: &mut Reader) -> Methods {
+        let named = reader.choices(
+            "auth_methods",
+            &AuthMethod::ALL.map(|method| (method.name(), method)),
+        );
+        let built = named.resolve(
+            reader,
+            AuthMethod::is_built,
+            "names no method, so that nobody could get in",
+        );
+        if !built.left_out.is_empty() {
+            let names: Vec<&str> = built.left_out.iter().map(|method| method.name()).collect();
+            let text = format!(
+                "the default means the methods this version has: bearer; left out: {}. Write `[\"bearer\"]` to say so",
+                names.join(", "),
+            );
+            reader.warn("auth_methods", text);
+        }
+        Methods {
+            enabled: built.values,
+            left_out: built.left_out,
+            run_on_preflight: reader.flag("run_on_preflight"),
+            hide_credentials: reader.flag("hide_credentials"),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The configuration: the filter's JSON in, a [`Config`] or every error at once out.
+//!
+//! The JSON is the `config` object of Kong's `openid-connect` plugin, unchanged (row letters in the
+//! comments, as in "row L `leeway`", are the sections of the reference). It passes through three rooms:
+//!
+//! 1. `document`: the text becomes a tree, references to the environment are resolved, nulls go;
+//! 2. `fields`: one table knows every field, its type, its default, and whether it is honoured yet;
+//!    the rest of the configuration reads its defaults there, and so does the JSON Schema;
+//! 3. one file per subject turns the members into types that cannot hold a wrong value.
+//!
+//! Nobody after this point checks the configuration again.
+
+mod authorization;
+mod bearer;
+mod caching;
+mod cidr;
+mod client;
+mod document;
+mod error;
+mod failure;
+mod fields;
+mod host;
+mod issuer;
+mod methods;
+mod names;
+mod provider;
+mod reader;
+mod secret;
+
+mod table;
+mod upstream;
+mod verification;
+
+#[cfg(feature = "schema")]
+pub mod schema;
+
+#[cfg(test)]
+mod tests;
+
+pub use authorization::{Authorization, ClaimRule};
+pub use bearer::{Bearer, JwtSession, Place};
+pub use caching::Caching;
+pub use cidr::{Cidr, TrustedIps};
+pub use client::{Client, ClientAuth};
+pub use error::{ConfigError, Warning};
+pub use failure::Failures;
+pub use host::{Clusters, HostSettings, RequestBody, SharedData};
+pub use issuer::Issuer;
+pub use methods::{AuthMethod, Methods};
+pub use provider::{IssuerCheck, Provider};
+pub use secret::Secret;
+pub use upstream::{ClaimHeader, TokenHeader, Upstream};
+pub use verification::Verification;
+
+use url::Url;
+
+use reader::Reader;
+
+/// What the filter was told to do: complete, checked, and with every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Whom to trust and where to find it: issuer, keys, discovery (rows A, V).
+    pub provider: Provider,
+    /// Who we are at the provider (row C).
+    pub client: Client,
+    /// The ways in, and what applies to all of them (row B).
+    pub methods: Methods,
+    /// Where a bearer token is looked for (row D).
+    pub bearer: Bearer,
+    /// What a token must be (row L).
+    pub verification: Verification,
+    /// What a token must say (row M).
+    pub authorization: Authorization,
+    /// How a refusal looks (row K).
+    pub failures: Failures,
+    /// What the upstream gets to see (row O).
+    pub upstream: Upstream,
+    /// How long things are kept (row S).
+    pub caching: Caching,
+    /// What concerns the host: clusters, shared data, bodies, trusted peers.
+    pub host: HostSettings,
+}
+
+impl Config {
+    /// Reads the filter's configuration.
+    ///
+    /// `env` answers `{vault://env/NAME}`. The result depends on `json` and `env` only: all workers
+    /// of a host come to the same one. Warnings are for the start log; errors are complete, so that
+    /// one round is enough to mend a configuration.
+    pub fn parse(
+        json: &[u8],
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
+        let document = document::read(json, env)?;
+        let mut reader = Reader::new(document);
+        let methods = Methods::read(&mut reader);
+        let client = Client::read(&mut reader);
+        let provider = Provider::read(&mut reader);
+        let bearer = Bearer::read(&mut reader);
+        let verification = Verification::read(&mut reader, &client);
+        let authorization = Authorization::read(&mut reader);
+        let failures = Failures::read(&mut reader);
+        let upstream = Upstream::read(&mut reader);
+        let caching = Caching::read(&mut reader);
+        let host = HostSettings::read(&mut reader);
+        let (provider, warnings) = reader.finish(provider)?;
+        let config = Config {
+            provider,
+            client,
+            methods,
+            bearer,
+            verification,
+            authorization,
+            failures,
+            upstream,
+            caching,
+            host,
+        };
+        Ok((config, warnings))
+    }
+
+    /// The Envoy cluster that leads to `url` (our `clusters`).
+    pub fn cluster_for(&self, url: &Url) -> String {
+        self.host.clusters.for_url(url)
+    }
+
+    /// One line for the start log: what is switched on, for which issuer. No secrets.
+    pub fn summary(&self) -> String {
+        let names = |list: &[AuthMethod]| {
+            let names: Vec<&str> = list.iter().map(|method| method.name()).collect();
+            names.join(", ")
+        };
+        let left_out = if self.methods.left_out.is_empty() {
+            String::new()
+        } else {
+            format!(" (not built yet: {})", names(&self.methods.left_out))
+        };
+        format!(
+            "issuer {}, methods: {}{left_out}",
+            self.provider.issuer.identifier,
+            names(&self.methods.enabled),
+        )
+    }
+}

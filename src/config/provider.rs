@@ -1,0 +1,141 @@
+//! Whom to trust, and where to find it.
+
+use url::Url;
+
+use super::issuer::Issuer;
+use super::names::{header_name, header_value};
+use super::reader::Reader;
+use super::secret::Secret;
+
+/// The identity provider (rows A and V).
+///
+/// Equal values mean the same provider with the same keys: many policies can share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// Row A `issuer`: required.
+    pub issuer: Issuer,
+    /// Row A `using_pseudo_issuer`, default false: no discovery; keys come from the explicit fields
+    /// and `issuer` stays the expected `iss`.
+    pub using_pseudo_issuer: bool,
+    /// Row A `discovery_headers_names` and `discovery_headers_values`: extra headers of the discovery
+    /// call, names in lower case.
+    pub discovery_headers: Vec<(String, Secret)>,
+    /// Row A `rediscovery_lifetime`, seconds, default 30: the least time between two discoveries; 0
+    /// means whenever needed.
+    pub rediscovery_lifetime: u64,
+    /// Row A `issuers_allowed`: the accepted `iss` values. Empty: only the discovered issuer.
+    pub issuers_allowed: Vec<String>,
+    /// Row A `jwks_endpoint`: replaces the discovered `jwks_uri`.
+    pub jwks_endpoint: Option<Url>,
+    /// Row A `extra_jwks_uris`: further key sets, trusted after the primary one.
+    pub extra_jwks_uris: Vec<Url>,
+    /// Our `verify_issuer`, default `warn`: what happens when the discovered issuer is another one
+    /// than `issuer` (OpenID Connect Discovery 1.0 section 4.3).
+    pub verify_issuer: IssuerCheck,
+    /// Row V `timeout`, milliseconds, default 10000: how long a call to the provider may take.
+    pub timeout_ms: u32,
+}
+
+/// What to do when a discovery document names another issuer than the configured one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuerCheck {
+    /// Go on with a warning: providers differ (as Kong).
+    Warn,
+    /// Refuse the document.
+    Strict,
+}
+
+impl Provider {
+    /// `None` when there is no usable issuer; the reader holds the error.
+    pub(super) fn read(reader: &mut Reader) -> Option<Provider> {
+        let issuer = issuer(reader);
+        let using_pseudo_issuer = reader.flag("using_pseudo_issuer");
+        let discovery_headers = discovery_headers(reader);
+        let rediscovery_lifetime = reader.seconds("rediscovery_lifetime").unwrap_or(30);
+        let issuers_allowed = reader.restriction("issuers_allowed");
+        let jwks_endpoint = reader.url("jwks_endpoint");
+        let extra_jwks_uris = reader.urls("extra_jwks_uris");
+        let verify_issuer = reader
+            .choice(
+                "verify_issuer",
+                &[("warn", IssuerCheck::Warn), ("strict", IssuerCheck::Strict)],
+            )
+            .unwrap_or(IssuerCheck::Warn);
+        let timeout_ms = timeout(reader);
+        if using_pseudo_issuer
+            && jwks_endpoint.is_none()
+            && extra_jwks_uris.is_empty()
+            && !reader.flag("enable_hs_signatures")
+        {
+            reader.error(
+                "using_pseudo_issuer",
+                "there is no discovery and no key: name the keys' address in `jwks_endpoint`",
+            );
+        }
+        Some(Provider {
+            issuer: issuer?,
+            using_pseudo_issuer,
+            discovery_headers,
+            rediscovery_lifetime,
+            issuers_allowed,
+            jwks_endpoint,
+            extra_jwks_uris,
+            verify_issuer,
+            timeout_ms,
+        })
+    }
+}
+
+fn issuer(reader: &mut Reader) -> Option<Issuer> {
+    let parsed = match reader.text("issuer") {
+        Some(text) => Issuer::parse(&text),
+        None => Err(
+            "is required; write the provider's issuer URL, like `https://idp.example/realm`"
+                .to_owned(),
+        ),
+    };
+    parsed.map_err(|why| reader.error("issuer", why)).ok()
+}
+
+fn timeout(reader: &mut Reader) -> u32 {
+    match reader.milliseconds("timeout") {
+        Some(0) => {
+            reader.error(
+                "timeout",
+                "is 0, so that no call could succeed; write milliseconds, like 10000",
+            );
+            1
+        }
+        Some(milliseconds) => milliseconds,
+        None => 10_000,
+    }
+}
+
+/// Headers that belong to the call itself.
+const CALL_HEADERS: [&str; 5] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "te",
+];
+
+fn discovery_headers(reader: &mut Reader) -> Vec<(String, Secret)> {
+    let pairs = reader.pairs("discovery_headers_names", "discovery_headers_values");
+    let mut headers = Vec::with_capacity(pairs.len());
+    for (at, (name, value)) in pairs.into_iter().enumerate() {
+        // Sent as they are, so an underscore stays one: this is a header of ours, not a mapped name.
+        match header_name(&name) {
+            Ok(name) if CALL_HEADERS.contains(&name.as_str()) => {
+                let why = format!("`{name}` belongs to the call itself; remove it");
+                reader.error(&format!("discovery_headers_names[{at}]"), why);
+            }
+            Ok(name) => match header_value(&value) {
+                Ok(()) => headers.push((name, Secret::new(value))),
+                Err(why) => reader.error(&format!("discovery_headers_values[{at}]"), why),
+            },
+            Err(why) => reader.error(&format!("discovery_headers_names[{at}]"), why),
+        }
+    }
+    headers
+}

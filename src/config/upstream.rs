@@ -1,0 +1,145 @@
+//! What the upstream gets to see.
+
+use super::names::mapped_header_name;
+use super::reader::Reader;
+
+/// The request headers the upstream receives (row O). Names are lower case, with hyphens for
+/// underscores, and no name occurs twice. All of them are removed from the client's request first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Row O `upstream_access_token_header`, default `authorization:bearer`. `None`: switched off.
+    pub access_token_header: Option<TokenHeader>,
+    /// Row O `upstream_access_token_jwk_header`: the key that verified the token, as JSON.
+    pub access_token_jwk_header: Option<String>,
+    /// Row O `upstream_headers`, then `upstream_headers_claims` with `upstream_headers_names`.
+    pub claim_headers: Vec<ClaimHeader>,
+}
+
+/// A header that carries a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenHeader {
+    /// The header's name.
+    pub name: String,
+    /// Written as `name:bearer`: the word `Bearer` precedes the token.
+    pub bearer: bool,
+}
+
+/// A header that carries a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimHeader {
+    /// The header's name.
+    pub name: String,
+    /// The way down to the claim. Never empty.
+    pub path: Vec<String>,
+}
+
+impl Upstream {
+    pub(super) fn read(reader: &mut Reader) -> Upstream {
+        let mut taken = Vec::new();
+        let mut take = |reader: &mut Reader, at: &str, name: &str| {
+            if taken.iter().any(|other| other == name) {
+                reader.error(
+                    at,
+                    format!("two values for one header, `{name}`; choose another name"),
+                );
+            }
+            taken.push(name.to_owned());
+        };
+
+        let access_token_header = access_token_header(reader);
+        if let Some(header) = &access_token_header {
+            take(reader, "upstream_access_token_header", &header.name);
+        }
+        let access_token_jwk_header =
+            reader.checked("upstream_access_token_jwk_header", mapped_header_name);
+        if let Some(name) = &access_token_jwk_header {
+            take(reader, "upstream_access_token_jwk_header", name);
+        }
+        let mut claim_headers = Vec::new();
+        for (at, name, path) in reader.claim_headers("upstream_headers") {
+            match mapped_header_name(&name) {
+                Ok(name) => {
+                    take(reader, &at, &name);
+                    claim_headers.push(ClaimHeader { name, path });
+                }
+                Err(why) => reader.error(&at, why),
+            }
+        }
+        for (index, (claim, name)) in reader
+            .pairs("upstream_headers_claims", "upstream_headers_names")
+            .into_iter()
+            .enumerate()
+        {
+            let at = format!("upstream_headers_names[{index}]");
+            if claim.is_empty() {
+                let at = format!("upstream_headers_claims[{index}]");
+                reader.error(&at, "is empty; write the claim's name");
+            }
+            match mapped_header_name(&name) {
+                Ok(name) => {
+                    take(reader, &at, &name);
+                    claim_headers.push(ClaimHeader {
+                        name,
+                        path: vec![claim],
+                    });
+                }
+                Err(why) => reader.error(&at, why),
+            }
+        }
+        Upstream {
+            access_token_header,
+            access_token_jwk_header,
+            claim_headers,
+        }
+    }
+
+    /// Every header this section may set: what the client must not be able to send.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        let token = self
+            .access_token_header
+            .iter()
+            .map(|header| header.name.as_str());
+        let jwk = self.access_token_jwk_header.iter().map(String::as_str);
+        token
+            .chain(jwk)
+            .chain(self.claim_headers.iter().map(|header| header.name.as_str()))
+    }
+}
+
+fn access_token_header(reader: &mut Reader) -> Option<TokenHeader> {
+    const FIELD: &str = "upstream_access_token_header";
+    if reader.is_null(FIELD) {
+        return None;
+    }
+    let text = reader.text(FIELD)?;
+    if text == "nil" {
+        reader.warn(
+            FIELD,
+            "the text `nil` is taken as null: the token is not sent; write null",
+        );
+        return None;
+    }
+    if text.is_empty() {
+        return None;
+    }
+    let (name, bearer) = match text.split_once(':') {
+        None => (text.as_str(), false),
+        Some((name, kind)) if kind.eq_ignore_ascii_case("bearer") && !name.is_empty() => {
+            (name, true)
+        }
+        Some(_) => {
+            reader.error(
+                FIELD,
+                "write `name` or `name:bearer`, or null to send no token",
+            );
+            return None;
+        }
+    };
+    match mapped_header_name(name) {
+        Ok(name) => Some(TokenHeader { name, bearer }),
+        Err(why) => {
+            reader.error(FIELD, why);
+            None
+        }
+    }
+}

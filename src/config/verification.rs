@@ -1,0 +1,66 @@
+//! What a token must be before anybody looks at what it says.
+
+use super::client::Client;
+use super::reader::Reader;
+use super::secret::Secret;
+
+/// How tokens are verified (row L).
+///
+/// Row L `verify_signature` is no member: the signature of a bearer token is always verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// Row L `enable_hs_signatures`, default off: the key of HS256, HS384 and HS512 signatures, which
+    /// is the first `client_secret`. `None`: such signatures are refused.
+    pub hs_secret: Option<Secret>,
+    /// Row L `verify_claims`, default true. False skips one comparison only, that of `iss` with the
+    /// discovered issuer; `exp`, `nbf` and `issuers_allowed` are always in force.
+    pub verify_claims: bool,
+    /// Row L `leeway`, seconds, default 0: the clocks' tolerated difference for `exp`, `nbf`, `iat`
+    /// and `auth_time`.
+    pub leeway: u64,
+    /// Row L `max_age`, seconds: the greatest age by `auth_time`. `None`: any.
+    pub max_age: Option<u64>,
+    /// Row L `domains`: accepted values of `hd`; a missing one is refused. Empty: no check.
+    pub domains: Vec<String>,
+    /// Row L `claims_forbidden`: a token with one of these claims is refused.
+    pub claims_forbidden: Vec<String>,
+}
+
+/// RFC 7518 section 3.2: a key as long as the hash, here that of HS256.
+const ADVISED_SECRET_BYTES: usize = 32;
+
+impl Verification {
+    pub(super) fn read(reader: &mut Reader, client: &Client) -> Verification {
+        if !reader.flag("verify_signature") {
+            let text = "false would let anybody in; not supported for bearer. Remove it";
+            reader.error("verify_signature", text);
+        }
+        Verification {
+            hs_secret: hs_secret(reader, client),
+            verify_claims: reader.flag("verify_claims"),
+            leeway: reader.seconds("leeway").unwrap_or(0),
+            max_age: reader.seconds("max_age"),
+            domains: reader.restriction("domains"),
+            claims_forbidden: reader.names("claims_forbidden"),
+        }
+    }
+}
+
+fn hs_secret(reader: &mut Reader, client: &Client) -> Option<Secret> {
+    if !reader.flag("enable_hs_signatures") {
+        return None;
+    }
+    let secret = client.secrets.first();
+    match secret.map_or(0, |secret| secret.expose().len()) {
+        0 | 1 => {
+            let text = "needs a `client_secret` longer than one character: it is the key of these signatures";
+            reader.error("enable_hs_signatures", text);
+        }
+        length if length < ADVISED_SECRET_BYTES => {
+            let text = "the first `client_secret` has fewer than 32 bytes: a key that short can be guessed from one token";
+            reader.warn("enable_hs_signatures", text);
+        }
+        _ => {}
+    }
+    secret.cloned()
+}

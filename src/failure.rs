@@ -1,0 +1,118 @@
+//! A refusal, and the answer that a client gets for it (specification section 13, RFC 6750 section 3).
+//!
+//! The operator learns the code and the reason from the log; the stranger learns neither, unless
+//! `display_errors` says so.
+
+use serde_json::json;
+
+use crate::config::Config;
+use crate::http::Response;
+
+/// Why a request does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What kind of answer it gets.
+    pub kind: Kind,
+    /// A stable name for logs and dashboards, in `snake_case`.
+    pub code: &'static str,
+    /// The reason in words, for the operator. Never holds a token or a secret.
+    pub reason: String,
+}
+
+/// The kinds of failure answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// 401 without an error code: the client showed nothing (RFC 6750 section 3).
+    NoCredential,
+    /// 401 `invalid_token`: what the client showed is no good.
+    BadCredential,
+    /// 400: the request contradicts itself.
+    BadRequest,
+    /// 403 `insufficient_scope`: known, but not allowed.
+    Forbidden,
+    /// 500: we or the provider failed; nobody is let in for that.
+    Unexpected,
+}
+
+impl Refusal {
+    /// A credential that is no good.
+    pub fn bad_credential(code: &'static str, reason: impl Into<String>) -> Refusal {
+        Refusal::new(Kind::BadCredential, code, reason)
+    }
+
+    /// A failure of the provider, or of ours.
+    pub fn unexpected(code: &'static str, reason: impl Into<String>) -> Refusal {
+        Refusal::new(Kind::Unexpected, code, reason)
+    }
+
+    /// A refusal of any kind.
+    pub fn new(kind: Kind, code: &'static str, reason: impl Into<String>) -> Refusal {
+        Refusal {
+            kind,
+            code,
+            reason: reason.into(),
+        }
+    }
+
+    /// The answer to the client.
+    pub fn answer(&self, config: &Config) -> Response {
+        let (status, message, redirect) = match self.kind {
+            Kind::NoCredential | Kind::BadCredential => (
+                401,
+                config.failures.unauthorized_message.as_str(),
+                config.failures.unauthorized_redirect.as_ref(),
+            ),
+            Kind::Forbidden => (
+                403,
+                config.failures.forbidden_message.as_str(),
+                config.failures.forbidden_redirect.as_ref(),
+            ),
+            Kind::BadRequest => (400, "Bad request", None),
+            Kind::Unexpected => (500, UNEXPECTED_MESSAGE, config.failures.unexpected_redirect.as_ref()),
+        };
+        if let Some(location) = redirect {
+            return Response::new(302).with("location", location.as_str().as_bytes());
+        }
+        let mut body = json!({ "message": message });
+        if config.failures.display_errors
+            && let Some(members) = body.as_object_mut()
+        {
+            members.insert("code".to_owned(), json!(self.code));
+            members.insert("reason".to_owned(), json!(self.reason));
+        }
+        let answer = Response::new(status).with_json(&body);
+        match self.challenge(config) {
+            Some(challenge) => answer.with("www-authenticate", challenge.as_bytes()),
+            None => answer,
+        }
+    }
+
+    /// `WWW-Authenticate` (RFC 6750 section 3): no error code where no credential was shown.
+    fn challenge(&self, config: &Config) -> Option<String> {
+        let error = match self.kind {
+            Kind::NoCredential => None,
+            Kind::BadCredential => Some("invalid_token"),
+            Kind::Forbidden => Some("insufficient_scope"),
+            Kind::BadRequest | Kind::Unexpected => return None,
+        };
+        let realm = quoted(&config.provider.issuer.identifier);
+        Some(match error.filter(|_| config.failures.expose_error_code) {
+            Some(error) => format!("Bearer realm=\"{realm}\", error=\"{error}\""),
+            None => format!("Bearer realm=\"{realm}\""),
+        })
+    }
+}
+
+/// The body of a 500 where there is no configuration to ask.
+pub fn unexpected_body() -> serde_json::Value {
+    json!({ "message": UNEXPECTED_MESSAGE })
+}
+
+const UNEXPECTED_MESSAGE: &str = "An unexpected error occurred";
+
+/// A text inside a quoted-string (RFC 9110 section 5.6.4).
+fn quoted(text: &str) -> String {
+    text.chars()
+        .filter(|letter| *letter != '"' && *letter != '\\')
+        .collect()
+}

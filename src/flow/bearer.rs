@@ -1,0 +1,321 @@
+//! The way in with a JWT access token (specification section 4.2, RFC 6750, RFC 9068).
+//!
+//! Locate, look up, and only for a token not seen before: decode, pick the key, verify signature and
+//! claims, judge the rules.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::token::{check_times_and_issuer, end_by_age};
+use super::{Credential, Place};
+use crate::authz::{self, Admission, Basis, Facts, KeyMark, Verdict};
+use crate::config::{Config, Place as Where};
+use crate::failure::Refusal;
+use crate::host::{Counter, Host, Time};
+use crate::http::{Request, argument, cookie_values};
+use crate::jose::{self, By, Jwk, Jws, Outcome};
+use crate::policy::Policy;
+use crate::provider::KeySet;
+use crate::upstream::{Edits, claim_headers};
+
+/// The query argument of RFC 6750 section 2.3.
+const ARGUMENT: &str = "access_token";
+
+/// Headers that carry a token without the word Bearer (specification section 3).
+const TOKEN_HEADERS: [&str; 2] = ["access-token", "x-access-token"];
+
+/// The first token that the request shows: header, then query, then cookie. The first hit ends the
+/// search; whether it is any good is not asked here.
+pub fn find<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<'a>> {
+    let places = &config.bearer;
+    in_header(config, request)
+        .filter(|_| places.looks_in(Where::Header))
+        .or_else(|| {
+            places
+                .looks_in(Where::Query)
+                .then(|| in_query(request))
+                .flatten()
+        })
+        .or_else(|| {
+            places
+                .looks_in(Where::Cookie)
+                .then(|| in_cookie(config, request))
+                .flatten()
+        })
+}
+
+/// The hot path: a token whose verdict is known. `None`: it has to be verified.
+pub fn from_cache(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    credential: &Credential<'_>,
+) -> Option<Result<(Admission, Edits), Refusal>> {
+    let token = credential.token.as_bytes();
+    let Some(verdict) = policy.verdicts.borrow().get(token) else {
+        host.count(Counter::VerdictMiss);
+        return None;
+    };
+    let now = host.now();
+    let keys = policy.provider.current();
+    let facts = Facts {
+        request,
+        keys: keys.as_deref(),
+    };
+    if verdict.check_current(&facts, now).is_err() {
+        policy.verdicts.borrow_mut().remove(token);
+        host.count(Counter::VerdictMiss);
+        return None;
+    }
+    host.count(Counter::VerdictHit);
+    policy.provider.refresh_if_stale(host, now);
+    Some(conclude(policy, host, &facts, credential, &verdict, now))
+}
+
+/// Verifies a token, remembers the verdict, and judges the request by it.
+pub async fn authenticate(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    credential: &Credential<'_>,
+) -> Result<(Admission, Edits), Refusal> {
+    let verdict = Rc::new(verify(policy, host, &credential.token).await?);
+    let now = host.now();
+    policy
+        .verdicts
+        .borrow_mut()
+        .put(credential.token.as_bytes(), verdict.clone(), now);
+    let keys = policy.provider.current();
+    let facts = Facts {
+        request,
+        keys: keys.as_deref(),
+    };
+    conclude(policy, &**host, &facts, credential, &verdict, now)
+}
+
+fn conclude(
+    policy: &Policy,
+    host: &dyn Host,
+    facts: &Facts<'_>,
+    credential: &Credential<'_>,
+    verdict: &Verdict,
+    now: Time,
+) -> Result<(Admission, Edits), Refusal> {
+    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)?;
+    let edits = Edits::authenticated(
+        facts.request,
+        credential,
+        &verdict.headers,
+        &policy.config,
+        &policy.names,
+        host.abilities(),
+    )?;
+    Ok((admission, edits))
+}
+
+/// What is to be thought of a token: its signature, its claims, the rules on them.
+async fn verify(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    token: &str,
+) -> Result<Verdict, Refusal> {
+    let config = &policy.config;
+    let arrived = host.now();
+    let jws = Jws::parse(token).map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
+    if !jws.header.is_access_token_type() {
+        return Err(Refusal::bad_credential(
+            "wrong_token_type",
+            "`typ` names another kind of token than an access token",
+        ));
+    }
+    let (key, issuer) = if jws.header.alg.is_symmetric() {
+        verify_with_secret(config, &jws)?;
+        let issuer = match policy.provider.current() {
+            Some(keys) => keys.issuer.clone(),
+            None if config.provider.using_pseudo_issuer => None,
+            None => policy.provider.keys(host).await?.issuer.clone(),
+        };
+        (None, issuer)
+    } else {
+        let (key, keys) = verify_with_key(policy, host, &jws, arrived).await?;
+        (Some(key), keys.issuer.clone())
+    };
+    let claims: Value = serde_json::from_slice(&jws.payload)
+        .ok()
+        .filter(Value::is_object)
+        .ok_or_else(|| Refusal::bad_credential("payload_unreadable", "the payload is no JSON object"))?;
+    let now = host.now();
+    let end = check_times_and_issuer(&claims, config, issuer.as_deref(), now)?;
+    let by_age = end_by_age(&claims, config, now);
+    let longest = Some(now.plus_seconds(config.caching.ttl_of(end.is_some())));
+    let valid_until = [end, by_age.clone().ok().flatten(), longest]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(now);
+    Ok(Verdict {
+        valid_until,
+        key,
+        rules: by_age.and_then(|_| authz::judge(&claims, config)),
+        session_cookie: session_claim(&claims, config)?,
+        headers: Rc::from(claim_headers(&claims, config)),
+    })
+}
+
+/// HS*: only where it was asked for, with the client's secret (specification section 7.1). A public
+/// key is never used as a secret: the algorithm decides which of the two is looked at.
+fn verify_with_secret(config: &Config, jws: &Jws<'_>) -> Result<(), Refusal> {
+    let secret = config
+        .verification
+        .hs_secret
+        .as_ref()
+        .ok_or_else(|| {
+            Refusal::bad_credential(
+                "algorithm_not_allowed",
+                format!("{} is off (`enable_hs_signatures`)", jws.header.alg.name()),
+            )
+        })?;
+    if jose::verify_hmac(jws.header.alg, secret.expose().as_bytes(), jws) {
+        Ok(())
+    } else {
+        Err(Refusal::bad_credential("signature_invalid", "the signature is not good"))
+    }
+}
+
+/// Finds the key that signed the token: by its name, then after one rediscovery, then by its
+/// algorithm (specification section 7.1).
+async fn verify_with_key(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    jws: &Jws<'_>,
+    arrived: Time,
+) -> Result<(KeyMark, Rc<KeySet>), Refusal> {
+    let mut keys = policy.provider.keys(host).await?;
+    let mut found = any_good(&**host, jws, keys.named(&jws.header));
+    if found == Found::NoKey && !names_a_key(jws) {
+        found = any_good(&**host, jws, keys.fitting(jws.header.alg));
+    }
+    let unknown = found == Found::NoKey || found == Found::NoneGood && !names_a_key(jws);
+    if unknown {
+        if let Some(newer) = policy.provider.rediscover(host, &keys, arrived).await {
+            keys = newer;
+            found = any_good(&**host, jws, keys.named(&jws.header));
+        }
+        if found == Found::NoKey || !names_a_key(jws) {
+            found = any_good(&**host, jws, keys.fitting(jws.header.alg));
+        }
+    }
+    match found {
+        Found::Good(thumbprint) => Ok((
+            KeyMark {
+                thumbprint,
+                generation: std::cell::Cell::new(keys.generation),
+            },
+            keys,
+        )),
+        Found::NoneGood => Err(Refusal::bad_credential("signature_invalid", "the signature is not good")),
+        Found::NoKey => Err(Refusal::bad_credential(
+            "key_unknown",
+            "the provider has no key for this token",
+        )),
+    }
+}
+
+fn names_a_key(jws: &Jws<'_>) -> bool {
+    jws.header.kid.is_some() || jws.header.x5t.is_some() || jws.header.x5t_s256.is_some()
+}
+
+#[derive(PartialEq, Eq)]
+enum Found {
+    /// The key with this thumbprint verified the signature.
+    Good([u8; 32]),
+    /// There were keys, and none of them verified it.
+    NoneGood,
+    /// There was no key to try.
+    NoKey,
+}
+
+fn any_good<'a>(host: &dyn Host, jws: &Jws<'_>, keys: impl Iterator<Item = &'a Jwk>) -> Found {
+    let mut found = Found::NoKey;
+    for key in keys {
+        match jose::verify(key, jws, &mut |check| host.verify_signature(check)) {
+            Outcome::Valid(by) => {
+                host.count(match by {
+                    By::Host => Counter::VerifiedByHost,
+                    By::Module => Counter::VerifiedInModule,
+                });
+                return Found::Good(key.thumbprint);
+            }
+            Outcome::Invalid => found = Found::NoneGood,
+        }
+    }
+    found
+}
+
+/// The value that the cookie `jwt_session_cookie` must have, if that is configured.
+fn session_claim(claims: &Value, config: &Config) -> Result<Option<String>, Refusal> {
+    let Some(binding) = &config.bearer.jwt_session else {
+        return Ok(None);
+    };
+    match claims.get(&binding.claim).and_then(Value::as_str) {
+        Some(value) if !value.is_empty() => Ok(Some(value.to_owned())),
+        _ => Err(Refusal::bad_credential(
+            "session_claim_missing",
+            format!("the token has no claim `{}` to compare with the cookie", binding.claim),
+        )),
+    }
+}
+
+fn in_header<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<'a>> {
+    if let Some(name) = &config.bearer.header_name {
+        let value = one_of(request.headers.all(name))?;
+        let token = after_bearer(value).unwrap_or(value);
+        return Some(credential(token, Place::Header(Cow::Owned(name.clone()))));
+    }
+    if let Some(token) = one_of(request.headers.all("authorization")).and_then(after_bearer) {
+        return Some(credential(token, Place::Header(Cow::Borrowed("authorization"))));
+    }
+    TOKEN_HEADERS.into_iter().find_map(|name| {
+        let token = one_of(request.headers.all(name))?;
+        Some(credential(token, Place::Header(Cow::Borrowed(name))))
+    })
+}
+
+fn in_query(request: &Request) -> Option<Credential<'_>> {
+    let token = argument(request.query()?, ARGUMENT)?;
+    let token = String::from_utf8_lossy(&token).into_owned();
+    Some(Credential {
+        token: Cow::Owned(token),
+        place: Place::Query(ARGUMENT),
+    })
+}
+
+fn in_cookie<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<'a>> {
+    let name = config.bearer.cookie_name.as_deref()?;
+    let token = one_of(cookie_values(&request.headers, name))?;
+    Some(credential(token, Place::Cookie(name.to_owned())))
+}
+
+/// The only value; of several none is believed, yet something was shown: a credential that fails.
+fn one_of<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+    match (values.next(), values.next()) {
+        (first, None) => first,
+        (_, Some(_)) => Some(b"Bearer (repeated)"),
+    }
+}
+
+/// What stands behind the word Bearer, in any case (RFC 9110 section 11.1).
+fn after_bearer(value: &[u8]) -> Option<&[u8]> {
+    let (word, token) = value.split_at_checked(7)?;
+    word.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// Bytes that are no text are a credential too: one that fails, not one that is passed over.
+fn credential(token: &[u8], place: Place) -> Credential<'_> {
+    Credential {
+        token: String::from_utf8_lossy(token),
+        place,
+    }
+}

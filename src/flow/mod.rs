@@ -1,0 +1,35 @@
+//! The ways in, one file each.
+
+pub mod bearer;
+mod token;
+
+use std::borrow::Cow;
+
+/// A credential that a request showed.
+pub struct Credential<'a> {
+    /// The token, without the word Bearer.
+    pub token: Cow<'a, str>,
+    /// Where it was found.
+    pub place: Place,
+}
+
+impl Credential<'_> {
+    /// The credential apart from the request it was found in.
+    pub fn into_owned(self) -> Credential<'static> {
+        Credential {
+            token: Cow::Owned(self.token.into_owned()),
+            place: self.place,
+        }
+    }
+}
+
+/// Where a credential was found, hence where it is hidden from the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The header of this name, in lower case.
+    Header(Cow<'static, str>),
+    /// The query argument of this name.
+    Query(&'static str),
+    /// The cookie of this name.
+    Cookie(String),
+}

@@ -1,0 +1,217 @@
+//! The one door between the product and the world outside it.
+//!
+//! Everything a flow wants from outside (the clock, random numbers, a provider's answer, another
+//! worker's data) comes through [`Host`]. The glue in `proxy/` implements it over Proxy-Wasm, the
+//! simulated world of the tests implements it over a seed; a third host would be one more
+//! implementation and nothing else.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use crate::http::{Answer, Call};
+
+/// A future of the single thread that a worker is.
+pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// What the product may ask of the proxy it runs in.
+pub trait Host {
+    /// The wall clock. Read anew for every decision: a cached clock would stretch a token's life.
+    fn now(&self) -> Time;
+
+    /// Fills `out` with random bytes. On a host whose numbers are predictable (Kong) this fails, and
+    /// who needs a secret number derives it from the configured secret instead.
+    fn random(&self, out: &mut [u8]) -> Result<(), NoRandomness>;
+
+    /// Sends a request to a provider and waits for its answer: my own callout.
+    fn call(&self, call: Call) -> Task<Result<Answer, CallError>>;
+
+    /// Waits for the flight named `key`, starting it with `start` if nobody flies it yet.
+    ///
+    /// Where the host can wake one request from another's callback (Envoy), the flight belongs to
+    /// the root: it outlives the request that began it. Elsewhere (Kong) each request flies its own.
+    /// A flight leaves its result where its owner looks for it, hence no value here; a joiner looks
+    /// again when this returns.
+    fn join(&self, key: &str, start: &mut dyn FnMut(Rc<dyn Host>) -> Task<()>) -> Task<()>;
+
+    /// Runs `job` for the root on its next tick, on no request's account.
+    fn background(&self, job: Box<dyn FnOnce(Rc<dyn Host>) -> Task<()>>);
+
+    /// The request's body, read to its end. On Envoy only before the request's first `call`.
+    fn body(&self) -> Task<Result<Vec<u8>, BodyError>>;
+
+    /// A value that all workers of this virtual machine share, with its compare-and-swap mark.
+    fn shared_get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
+
+    /// Writes a shared value if its mark is still `cas` (`None`: if there was none).
+    fn shared_set(&self, key: &str, value: &[u8], cas: Option<u32>) -> Result<(), SharedError>;
+
+    /// Verifies a signature with the host's own cryptography, where it has one that passed a
+    /// known-answer probe. `None`: verify in the module.
+    fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool>;
+
+    /// What this host can and cannot do, where the product has to know.
+    fn abilities(&self) -> Abilities;
+
+    /// Whether lines of this level are written at all, so that no text is built in vain.
+    fn logs(&self, level: Level) -> bool;
+
+    /// Writes one line to the host's log. Never a token, never a secret.
+    fn log(&self, level: Level, line: &str);
+
+    /// Adds one to a counter.
+    fn count(&self, counter: Counter);
+}
+
+/// Where hosts differ in what reaches the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// A removed request header is really gone, all copies of it. Kong only overwrites one copy.
+    pub removes_headers: bool,
+}
+
+/// Milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// Whole seconds since the Unix epoch: the unit of every claim (RFC 7519 section 2, NumericDate).
+    pub fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// This moment and `seconds` more.
+    pub fn plus_seconds(self, seconds: u64) -> Time {
+        Time(self.0.saturating_add(seconds.saturating_mul(1000)))
+    }
+}
+
+/// The host's random numbers are not fit for secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRandomness;
+
+/// Why a provider gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// The host refused to send: no such cluster, no endpoint, circuit breaker.
+    NotSent(String),
+    /// No usable answer came: connection refused, reset, cut off. A pooled connection that the
+    /// provider had closed looks like this, so a GET may be tried once more.
+    NoAnswer(String),
+    /// The provider did not answer in time.
+    TimedOut,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::NotSent(why) => write!(f, "not sent: {why}"),
+            CallError::NoAnswer(why) => write!(f, "no answer: {why}"),
+            CallError::TimedOut => f.write_str("timed out"),
+        }
+    }
+}
+
+/// Why a request's body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Longer than we read (64 KiB).
+    TooLarge,
+    /// The host never delivers bodies, or spilled it to a file.
+    Unavailable,
+    /// Asked for after a callout: an error of ours, refused rather than hung.
+    TooLate,
+}
+
+/// Why a shared value was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedError {
+    /// Somebody else wrote first.
+    Changed,
+    /// This host has no shared data, or no room in it.
+    Unavailable,
+}
+
+/// A question for the host's cryptography.
+#[derive(Clone, Copy)]
+pub struct SignatureCheck<'a> {
+    /// `sha256`, `sha384` or `sha512`.
+    pub hash: &'a str,
+    /// SubjectPublicKeyInfo in DER (RFC 5280 section 4.1).
+    pub spki: &'a [u8],
+    /// PKCS#1 v1.5, or ECDSA in DER (not the `r || s` of JWS).
+    pub signature: &'a [u8],
+    /// The signed bytes.
+    pub message: &'a [u8],
+}
+
+/// How loud a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For somebody who debugs one request.
+    Debug,
+    /// Normal life: start, refusals.
+    Info,
+    /// Works, but the operator should look.
+    Warn,
+    /// Does not work.
+    Error,
+}
+
+/// What is counted. The names are the metrics' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is explained by its name in `Counter::name`")]
+pub enum Counter {
+    Forwarded,
+    Unauthorized,
+    Forbidden,
+    Unexpected,
+    VerifiedByHost,
+    VerifiedInModule,
+    VerdictHit,
+    VerdictMiss,
+    DiscoveryFetched,
+    JwksFetched,
+    FetchFailed,
+    CallRetried,
+    StrayAnswer,
+}
+
+impl Counter {
+    /// All counters, in the order of their definition.
+    pub const ALL: [Counter; 13] = [
+        Counter::Forwarded,
+        Counter::Unauthorized,
+        Counter::Forbidden,
+        Counter::Unexpected,
+        Counter::VerifiedByHost,
+        Counter::VerifiedInModule,
+        Counter::VerdictHit,
+        Counter::VerdictMiss,
+        Counter::DiscoveryFetched,
+        Counter::JwksFetched,
+        Counter::FetchFailed,
+        Counter::CallRetried,
+        Counter::StrayAnswer,
+    ];
+
+    /// The metric's name, without the host's prefix.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counter::Forwarded => "oidc.requests.forwarded",
+            Counter::Unauthorized => "oidc.requests.unauthorized",
+            Counter::Forbidden => "oidc.requests.forbidden",
+            Counter::Unexpected => "oidc.requests.unexpected",
+            Counter::VerifiedByHost => "oidc.signatures.verified_by_host",
+            Counter::VerifiedInModule => "oidc.signatures.verified_in_module",
+            Counter::VerdictHit => "oidc.verdicts.hit",
+            Counter::VerdictMiss => "oidc.verdicts.miss",
+            Counter::DiscoveryFetched => "oidc.provider.discovery_fetched",
+            Counter::JwksFetched => "oidc.provider.jwks_fetched",
+            Counter::FetchFailed => "oidc.provider.fetch_failed",
+            Counter::CallRetried => "oidc.calls.retried",
+            Counter::StrayAnswer => "oidc.calls.stray_answer",
+        }
+    }
+}

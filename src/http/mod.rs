@@ -1,0 +1,15 @@
+//! HTTP as the product sees it: bytes at the edge, types inside, no Proxy-Wasm.
+//!
+//! Header values are bytes and stay bytes: a stranger may send any (`0x80..=0xFF` pass both hosts).
+
+mod cookies;
+mod headers;
+mod message;
+mod query;
+mod request;
+
+pub use cookies::{cookie_values, without_cookie};
+pub use headers::{Headers, same_name, strip_controls};
+pub use message::{Answer, Call, Response};
+pub use query::{argument, percent_decode, without_argument};
+pub use request::Request;

@@ -1,0 +1,96 @@
+//! The request a client sent, as far as a decision needs it.
+
+use super::Headers;
+
+/// A client's request before anything of it went upstream.
+#[derive(Clone, Default)]
+pub struct Request {
+    /// All headers, the pseudo-headers `:method`, `:path`, `:authority`, `:scheme` among them.
+    pub headers: Headers,
+}
+
+impl Request {
+    /// A request with these headers.
+    pub fn new(headers: Headers) -> Request {
+        Request { headers }
+    }
+
+    /// The method; empty when the host names none.
+    pub fn method(&self) -> &[u8] {
+        self.headers.first(":method").unwrap_or_default()
+    }
+
+    /// The request target as the client sent it. `None` for CONNECT and for a request without one
+    /// (RFC 9110 section 9.3.6): nobody may index into what is not there.
+    pub fn target(&self) -> Option<&[u8]> {
+        if self.method() == b"CONNECT" {
+            return None;
+        }
+        self.headers.first(":path").filter(|path| !path.is_empty())
+    }
+
+    /// The part of the target behind the first `?`.
+    pub fn query(&self) -> Option<&[u8]> {
+        let target = self.target()?;
+        let mark = target.iter().position(|byte| *byte == b'?')?;
+        target.get(mark.checked_add(1)?..)
+    }
+
+    /// A cross-origin preflight (Fetch, section 3.2.2; decision C25), which never carries
+    /// credentials. Any other OPTIONS is an ordinary request.
+    pub fn is_preflight(&self) -> bool {
+        self.method() == b"OPTIONS"
+            && self.headers.first("origin").is_some()
+            && self.headers.first("access-control-request-method").is_some()
+    }
+
+    /// The request's id for the log, if the host or a proxy before it gave one that is printable.
+    pub fn id(&self) -> &str {
+        self.headers
+            .first("x-request-id")
+            .filter(|id| id.len() <= 64 && id.iter().all(|byte| byte.is_ascii_graphic()))
+            .and_then(|id| std::str::from_utf8(id).ok())
+            .unwrap_or("-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(pairs: &[(&str, &str)]) -> Request {
+        Request::new(Headers::from_pairs(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn a_target_may_be_missing() {
+        assert_eq!(request(&[(":method", "CONNECT"), (":path", "/x")]).target(), None);
+        assert_eq!(request(&[(":method", "GET")]).target(), None);
+        assert_eq!(request(&[(":method", "GET"), (":path", "")]).target(), None);
+    }
+
+    #[test]
+    fn the_query_begins_at_the_first_mark() {
+        let with = request(&[(":method", "GET"), (":path", "/a?b=c?d")]);
+        assert_eq!(with.query(), Some(&b"b=c?d"[..]));
+        assert_eq!(request(&[(":method", "GET"), (":path", "/a")]).query(), None);
+    }
+
+    #[test]
+    fn c25_only_a_real_preflight_is_one() {
+        let plain = [(":method", "OPTIONS"), (":path", "/")];
+        assert!(!request(&plain).is_preflight());
+        let real = [
+            (":method", "OPTIONS"),
+            ("origin", "https://a"),
+            ("access-control-request-method", "GET"),
+        ];
+        assert!(request(&real).is_preflight());
+    }
+
+    #[test]
+    fn an_unprintable_request_id_is_not_logged() {
+        assert_eq!(request(&[("x-request-id", "a b")]).id(), "-");
+        assert_eq!(request(&[("x-request-id", "a-b")]).id(), "a-b");
+    }
+}

@@ -1,0 +1,184 @@
+//! Fetching a provider's metadata (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3) and
+//! keys (RFC 7517 section 5). The limits: 1 MiB an answer, 64 keys a set, no redirects.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::KeySet;
+use crate::config::{Clusters, IssuerCheck, Provider as Settings};
+use crate::failure::Refusal;
+use crate::host::{CallError, Counter, Host, Level};
+use crate::http::Call;
+use crate::jose::JwkSet;
+
+/// What we read of a metadata document. Providers add members of their own: those are theirs.
+#[derive(Deserialize)]
+struct Metadata {
+    issuer: Option<String>,
+    jwks_uri: Option<String>,
+}
+
+/// Fetches metadata and all key sets. `before` is what an earlier fetch brought.
+pub async fn key_set(
+    settings: &Settings,
+    clusters: &Clusters,
+    host: &dyn Host,
+    before: Option<&KeySet>,
+) -> Result<KeySet, Refusal> {
+    let (issuer, jwks_uri) = if settings.using_pseudo_issuer {
+        (None, None)
+    } else {
+        let metadata = discover(settings, clusters, host).await?;
+        let jwks_uri = match &settings.jwks_endpoint {
+            Some(_) => None,
+            None => Some(announced_jwks_uri(settings, &metadata)?),
+        };
+        (metadata.issuer, jwks_uri)
+    };
+    let primary = settings.jwks_endpoint.clone().or(jwks_uri);
+    let mut sets = Vec::new();
+    if let Some(url) = &primary {
+        sets.push(jwks(settings, clusters, host, url).await?);
+    }
+    for (index, url) in settings.extra_jwks_uris.iter().enumerate() {
+        match jwks(settings, clusters, host, url).await {
+            Ok(set) => sets.push(set),
+            Err(refusal) => {
+                // One of several sources is down: what it said before still holds.
+                let place = index.saturating_add(usize::from(primary.is_some()));
+                match before.and_then(|keys| keys.sets.get(place)) {
+                    Some(earlier) => sets.push(earlier.clone()),
+                    None => return Err(refusal),
+                }
+            }
+        }
+    }
+    let mut keys = KeySet {
+        issuer,
+        sets,
+        fetched: host.now(),
+        serial: before.map_or(1, |keys| keys.serial.wrapping_add(1)),
+        generation: 1,
+    };
+    if let Some(before) = before {
+        keys.generation = if keys.same_keys(before) {
+            before.generation
+        } else {
+            before.generation.wrapping_add(1)
+        };
+    }
+    Ok(keys)
+}
+
+async fn discover(
+    settings: &Settings,
+    clusters: &Clusters,
+    host: &dyn Host,
+) -> Result<Metadata, Refusal> {
+    host.count(Counter::DiscoveryFetched);
+    let url = settings.issuer.discovery_url();
+    let body = get(settings, clusters, host, url, &settings.discovery_headers).await?;
+    let metadata: Metadata = serde_json::from_slice(&body).map_err(|error| {
+        Refusal::unexpected("discovery_unreadable", format!("{url} is no metadata document: {error}"))
+    })?;
+    let expected = settings.issuer.identifier.trim_end_matches('/');
+    match &metadata.issuer {
+        Some(issuer) if issuer.trim_end_matches('/') == expected => {}
+        other => {
+            let named = other.as_deref().unwrap_or("no issuer");
+            let reason = format!("{url} names {named}, the configuration {expected}");
+            match settings.verify_issuer {
+                IssuerCheck::Strict => return Err(Refusal::unexpected("issuer_mismatch", reason)),
+                // C23: providers differ here; the operator is told.
+                IssuerCheck::Warn => {
+                    host.log(Level::Warn, &format!("oidc-filter: issuer_mismatch: {reason}"));
+                }
+            }
+        }
+    }
+    Ok(metadata)
+}
+
+fn announced_jwks_uri(settings: &Settings, metadata: &Metadata) -> Result<Url, Refusal> {
+    let announced = metadata
+        .jwks_uri
+        .as_deref()
+        .and_then(|uri| Url::parse(uri).ok())
+        .filter(|uri| matches!(uri.scheme(), "http" | "https") && uri.host_str().is_some());
+    let Some(uri) = announced else {
+        return Err(Refusal::unexpected(
+            "discovery_without_keys",
+            "the metadata names no usable `jwks_uri`; set `jwks_endpoint`",
+        ));
+    };
+    // A document that came over TLS must not send us out of it.
+    if settings.issuer.discovery_url().scheme() == "https" && uri.scheme() != "https" {
+        return Err(Refusal::unexpected(
+            "keys_without_tls",
+            format!("the metadata came over https but names {uri}"),
+        ));
+    }
+    Ok(uri)
+}
+
+async fn jwks(
+    settings: &Settings,
+    clusters: &Clusters,
+    host: &dyn Host,
+    url: &Url,
+) -> Result<JwkSet, Refusal> {
+    host.count(Counter::JwksFetched);
+    let body = get(settings, clusters, host, url, &[]).await?;
+    let set = JwkSet::parse(&body).map_err(|error| {
+        Refusal::unexpected("jwks_unreadable", format!("{url} is no key set: {error}"))
+    })?;
+    for (kid, reason) in &set.skipped {
+        let kid = kid.as_deref().unwrap_or("without kid");
+        host.log(
+            Level::Info,
+            &format!("oidc-filter: key_skipped: {url}: key {kid:?}: {reason}"),
+        );
+    }
+    Ok(set)
+}
+
+/// A GET, tried once more when the connection broke: a pooled connection that the provider had closed
+/// looks like that, and a GET changes nothing (RFC 9110 section 9.2.2).
+async fn get(
+    settings: &Settings,
+    clusters: &Clusters,
+    host: &dyn Host,
+    url: &Url,
+    headers: &[(String, crate::config::Secret)],
+) -> Result<Vec<u8>, Refusal> {
+    let mut call = Call {
+        method: "GET",
+        url: url.clone(),
+        cluster: clusters.for_url(url),
+        headers: vec![
+            ("accept".to_owned(), "application/json".to_owned()),
+            ("user-agent".to_owned(), USER_AGENT.to_owned()),
+        ],
+        body: Vec::new(),
+        timeout: settings.timeout_ms,
+    };
+    for (name, value) in headers {
+        call.headers.push((name.clone(), value.expose().to_owned()));
+    }
+    let mut answer = host.call(call.clone()).await;
+    if matches!(answer, Err(CallError::NoAnswer(_))) {
+        host.count(Counter::CallRetried);
+        answer = host.call(call).await;
+    }
+    match answer {
+        Ok(answer) if answer.status == 200 => Ok(answer.body),
+        Ok(answer) => Err(Refusal::unexpected(
+            "provider_refused",
+            format!("{url} answered {}", answer.status),
+        )),
+        Err(error) => Err(Refusal::unexpected("provider_unreachable", format!("{url}: {error}"))),
+    }
+}
+
+/// Some providers' firewalls refuse calls without one; Envoy sends none.
+const USER_AGENT: &str = concat!("oidc-filter/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,57 @@
+//! The keys that one fetch brought, and what was learned beside them.
+
+use crate::host::Time;
+use crate::jose::{Algorithm, Jwk, JwkSet, JwsHeader};
+
+/// A provider's keys at one moment.
+pub struct KeySet {
+    /// The issuer that the metadata named; none without discovery.
+    pub issuer: Option<String>,
+    /// The primary set, then those of `extra_jwks_uris`, in their order.
+    pub sets: Vec<JwkSet>,
+    /// When the fetch ended.
+    pub fetched: Time,
+    /// Differs between any two fetches.
+    pub serial: u64,
+    /// Changes when the set of keys does: what an older generation's key verified is looked at again.
+    pub generation: u64,
+}
+
+/// How many keys are tried for a token that names none.
+const MAX_TRIED: usize = 8;
+
+impl KeySet {
+    /// The keys that the token's `kid` or certificate thumbprint names, for its algorithm.
+    pub fn named<'a>(&'a self, header: &'a JwsHeader) -> impl Iterator<Item = &'a Jwk> {
+        self.sets
+            .iter()
+            .flat_map(move |set| set.candidates(header))
+            .take(MAX_TRIED)
+    }
+
+    /// The keys that fit an algorithm, for a token whose key is not named or not known
+    /// (specification section 7.1).
+    pub fn fitting(&self, algorithm: Algorithm) -> impl Iterator<Item = &Jwk> {
+        self.sets
+            .iter()
+            .flat_map(move |set| set.fitting(algorithm))
+            .take(MAX_TRIED)
+    }
+
+    /// Whether a key is still there.
+    pub fn holds(&self, thumbprint: &[u8; 32]) -> bool {
+        self.thumbprints().any(|own| own == thumbprint)
+    }
+
+    /// Whether both hold the same keys.
+    pub fn same_keys(&self, other: &KeySet) -> bool {
+        self.thumbprints().all(|own| other.holds(own))
+            && other.thumbprints().all(|theirs| self.holds(theirs))
+    }
+
+    fn thumbprints(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.sets
+            .iter()
+            .flat_map(|set| set.keys.iter().map(|key| &key.thumbprint))
+    }
+}

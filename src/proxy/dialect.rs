@@ -1,0 +1,156 @@
+//! Where Envoy and Kong differ, in one place. Facts: docs/architecture.md, "Two dialects".
+
+use super::abi;
+use crate::host::CallError;
+use crate::http::{Answer, Call, Headers};
+
+/// The host we run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Envoy, Istio, Envoy Gateway.
+    Envoy,
+    /// Kong (ngx_wasm_module).
+    Kong,
+}
+
+/// The longest answer of a provider that is read, in bytes: a JWKS of 64 keys has about 100 KB.
+const MAX_ANSWER: usize = 1 << 20;
+
+impl Dialect {
+    /// The host's name for the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dialect::Envoy => "Envoy",
+            Dialect::Kong => "Kong",
+        }
+    }
+
+    /// Sends a call to its cluster (Envoy) or to host and port (Kong).
+    pub fn dispatch(self, call: &Call) -> Result<u32, CallError> {
+        let host = call.url.host_str().unwrap_or_default();
+        let authority = match call.url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let target = match self {
+            Dialect::Envoy => call.cluster.clone(),
+            Dialect::Kong => {
+                let port = call.url.port_or_known_default().unwrap_or(80);
+                format!("{host}:{port}")
+            }
+        };
+        let path = match call.url.query() {
+            Some(query) => format!("{}?{query}", call.url.path()),
+            None => call.url.path().to_owned(),
+        };
+        let mut headers: Vec<(&[u8], &[u8])> = vec![
+            (b":method", call.method.as_bytes()),
+            (b":path", path.as_bytes()),
+            (b":authority", authority.as_bytes()),
+            // Kong speaks TLS only when told so here; on Envoy the cluster decides.
+            (b":scheme", call.url.scheme().as_bytes()),
+        ];
+        for (name, value) in &call.headers {
+            headers.push((name.as_bytes(), value.as_bytes()));
+        }
+        abi::http_call(&target, &headers, &call.body, call.timeout.max(1)).map_err(|status| {
+            CallError::NotSent(match self {
+                Dialect::Envoy => format!(
+                    "Envoy refused the call to cluster `{target}` (status {}): is the cluster \
+                     defined, and named in `clusters`?",
+                    status.0
+                ),
+                Dialect::Kong => format!("Kong refused the call to `{target}` (status {})", status.0),
+            })
+        })
+    }
+}
+
+/// Reads the answer of the call response callback under way.
+///
+/// The header count is looked at first: with none, every other read fails on both hosts.
+pub fn read_answer(
+    dialect: Dialect,
+    header_count: u32,
+    body_size: usize,
+) -> Result<Answer, CallError> {
+    let headers = abi::headers(abi::Map::CallAnswer)
+        .ok()
+        .and_then(Headers::from_serialized)
+        .unwrap_or_default();
+    if let Some(status) = headers.first(":dispatch_status").filter(|status| *status != b"ok") {
+        return Err(if status == b"timeout" {
+            CallError::TimedOut
+        } else {
+            CallError::NoAnswer(String::from_utf8_lossy(status).into_owned())
+        });
+    }
+    if header_count == 0 || headers.is_empty() {
+        return Err(CallError::NoAnswer("the connection broke before an answer".to_owned()));
+    }
+    let status = headers
+        .first(":status")
+        .and_then(|status| std::str::from_utf8(status).ok())
+        .and_then(|status| status.parse::<u16>().ok())
+        .ok_or_else(|| CallError::NoAnswer("an answer without a status".to_owned()))?;
+    if dialect == Dialect::Envoy && headers.first("x-envoy-upstream-service-time").is_none() {
+        // Envoy's own words for a provider that was not reached, or was too slow.
+        match status {
+            503 => return Err(CallError::NoAnswer("Envoy could not reach the provider".to_owned())),
+            504 => return Err(CallError::TimedOut),
+            _ => {}
+        }
+    }
+    let body = read_body(body_size)?;
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
+}
+
+fn read_body(size: usize) -> Result<Vec<u8>, CallError> {
+    if size == 0 {
+        return Ok(Vec::new());
+    }
+    if size > MAX_ANSWER {
+        return Err(CallError::NoAnswer(format!(
+            "an answer of {size} bytes is longer than the {MAX_ANSWER} that are read"
+        )));
+    }
+    // Kong announces the whole size of a body that was cut off, and then cannot deliver it.
+    abi::buffer(abi::Buffer::CallAnswer, size)
+        .ok()
+        .filter(|body| body.len() == size)
+        .ok_or_else(|| CallError::NoAnswer("the answer was cut off".to_owned()))
+}
+
+/// What Kong must not find when it goes on by itself: see [`Poison::set`].
+pub struct Poison {
+    property: &'static [u8],
+    kept: Vec<u8>,
+}
+
+impl Poison {
+    /// Makes sure that the request in force cannot reach its upstream until [`Poison::lift`].
+    ///
+    /// Kong resumes a paused request by itself when its last call ends, whatever we did (also after
+    /// a trap). So what the upstream call needs is spoilt first: the URI on HTTP routes (a clean
+    /// 502), the scheme on gRPC ones, where the URI has no effect. `None`: it could not be spoilt,
+    /// and who asked must answer now instead of pausing.
+    pub fn set() -> Option<Poison> {
+        let mode = abi::property(b"ngx.kong_proxy_mode").ok()?;
+        let (property, poisoned): (&'static [u8], fn(&[u8]) -> Vec<u8>) = match mode.as_slice() {
+            b"grpc" => (b"ngx.upstream_scheme", |_| b"denied".to_vec()),
+            _ => (b"ngx.upstream_uri", |uri| [b".invalid:1", uri].concat()),
+        };
+        let kept = abi::property(property).ok()?;
+        abi::set_property(property, &poisoned(&kept)).ok()?;
+        Some(Poison { property, kept })
+    }
+
+    /// Gives the upstream call back what it needs.
+    pub fn lift(&self) -> Result<(), abi::Status> {
+        abi::set_property(self.property, &self.kept)
+    }
+}

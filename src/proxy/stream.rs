@@ -1,0 +1,388 @@
+//! One request, from its headers to the decision.
+//!
+//! The calls that let a request go on stand in [`Stream::forward`] and nowhere else.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::abi;
+use super::dialect::{Dialect, Poison};
+use super::executor::{self, Owner};
+use super::host::Door;
+use super::world::{Root, World, world};
+use crate::authz::Admission;
+use crate::engine::{self, Decision, Step};
+use crate::host::{BodyError, Level, Task, Time};
+use crate::http::{Headers, Request, Response};
+use crate::upstream::{Edits, QueryEdit};
+
+/// What a request callback answers to go on.
+pub const GO_ON: u32 = 0;
+/// To pause. On Envoy body callbacks still come (with `allow_on_headers_stop_iteration`).
+pub const PAUSE: u32 = 1;
+/// To pause and leave the body in the connection: Envoy only. With 1 an upload of more than the
+/// buffer limit (1 MiB) that comes during a callout is answered 413.
+const PAUSE_AND_HOLD_BODY: u32 = 4;
+
+/// The longest body that a decision reads, in bytes.
+const MAX_BODY: usize = 64 << 10;
+
+/// How long a request waits for the first body callback on a host that never makes one.
+const HOPELESS_HOLD_SECONDS: u64 = 5;
+
+/// A request under way.
+pub struct Stream {
+    /// Its context id.
+    pub id: u32,
+    /// The configuration it began under.
+    pub root: Rc<Root>,
+    phase: Cell<Phase>,
+    task: Cell<Option<u64>>,
+    pending: Rc<Cell<u32>>,
+    called_out: Cell<bool>,
+    hold: RefCell<Hold>,
+    poison: RefCell<Option<Poison>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// No decision yet, and a callback of this request is under way.
+    Deciding,
+    /// No decision yet; the request is paused.
+    Paused,
+    /// Decided: it goes on.
+    Forwarded,
+    /// Decided: it was answered.
+    Replied,
+}
+
+/// Whether, and how far, the body is read for the decision.
+#[derive(Default)]
+struct Hold {
+    /// Somebody waits for the body here.
+    waiting: Option<Rc<executor::Cell<Result<Vec<u8>, BodyError>>>>,
+    since: Option<Time>,
+    /// The request ended with its headers, or its body was already handed over.
+    over: bool,
+}
+
+impl Stream {
+    /// A request that has just begun.
+    pub fn new(id: u32, root: Rc<Root>) -> Stream {
+        Stream {
+            id,
+            root,
+            phase: Cell::new(Phase::Deciding),
+            task: Cell::new(None),
+            pending: Rc::new(Cell::new(0)),
+            called_out: Cell::new(false),
+            hold: RefCell::new(Hold::default()),
+            poison: RefCell::new(None),
+        }
+    }
+
+    /// The headers have come: the hot path first, a task for the rest.
+    pub fn on_headers(self: &Rc<Stream>, world: &World, end: bool) -> u32 {
+        let Some(policy) = self.root.policy() else {
+            world.log(
+                Level::Error,
+                "oidc-filter: not_configured: the configuration was refused (see the log at start)",
+            );
+            self.reply(Response::new(500).with_json(&engine::unexpected_body()));
+            return PAUSE;
+        };
+        let headers = abi::headers(abi::Map::Request)
+            .ok()
+            .and_then(Headers::from_serialized);
+        let Some(headers) = headers else {
+            world.log(Level::Error, "oidc-filter: headers_unreadable: the host gave no headers");
+            self.reply(Response::new(500).with_json(&engine::unexpected_body()));
+            return PAUSE;
+        };
+        if world.dialect() == Dialect::Kong && headers.len() >= KONG_HEADER_LIMIT {
+            // Kong cuts the list there: what lies behind could be a forged identity.
+            self.reply(Response::new(431));
+            return PAUSE;
+        }
+        if end || world.dialect() == Dialect::Kong && announces_no_body(&headers) {
+            self.hold.borrow_mut().over = true;
+        }
+        let root_door = Door::of_root(self.root.clone());
+        let step = engine::begin(&policy, Request::new(headers), &*root_door, &|| {
+            Door::of_stream(self.clone())
+        });
+        match step {
+            Step::Done(decision) => self.act(decision),
+            Step::Later(decision) => {
+                let stream = self.clone();
+                let task = Box::pin(async move {
+                    let decision = decision.await;
+                    stream.act(decision);
+                });
+                self.task
+                    .set(Some(world.executor.spawn(Owner::Stream(self.id), task)));
+                world.run();
+                world.enter(self.id);
+            }
+        }
+        self.after_step(world)
+    }
+
+    /// A piece of the body has come.
+    pub fn on_body(self: &Rc<Stream>, world: &World, size: usize, end: bool) -> u32 {
+        match self.phase.get() {
+            Phase::Forwarded => return GO_ON,
+            Phase::Replied => return PAUSE,
+            Phase::Deciding | Phase::Paused => {}
+        }
+        if self.hold.borrow().waiting.is_some() {
+            world.saw_held_body.set(true);
+            if size > MAX_BODY {
+                self.end_hold(Err(BodyError::TooLarge));
+            } else if end {
+                self.end_hold(abi::buffer(abi::Buffer::RequestBody, size)
+                    .map_err(|_| BodyError::Unavailable));
+            } else {
+                return PAUSE;
+            }
+            self.phase.set(Phase::Deciding);
+            world.run();
+            world.enter(self.id);
+            return self.after_step(world);
+        }
+        // Undecided: nothing of it may pass.
+        PAUSE
+    }
+
+    /// The body ended with its trailers.
+    pub fn on_body_end(self: &Rc<Stream>, world: &World) -> u32 {
+        let size = MAX_BODY.saturating_add(1);
+        match abi::buffer(abi::Buffer::RequestBody, size) {
+            Ok(body) => self.on_body(world, body.len(), true),
+            Err(_) => self.on_body(world, 0, true),
+        }
+    }
+
+    /// The client is gone: drop what was done for it.
+    pub fn abandon(&self, world: &World) {
+        if let Some(task) = self.task.take() {
+            world.executor.cancel(task);
+        }
+    }
+
+    /// Notes a callout of this request; it may not go on before [`PendingCall::end`].
+    pub fn pending_call(&self) -> PendingCall {
+        self.called_out.set(true);
+        self.pending.set(self.pending.get().saturating_add(1));
+        PendingCall(self.pending.clone())
+    }
+
+    /// Notes that this request waits for a flight of the root.
+    pub fn note_callout(&self) {
+        self.called_out.set(true);
+    }
+
+    /// The body, read to its end.
+    pub fn body(&self) -> Task<Result<Vec<u8>, BodyError>> {
+        if self.called_out.get() && world(World::dialect) == Dialect::Envoy {
+            // After a pause of 4 no body callback ever comes.
+            return Box::pin(async { Err(BodyError::TooLate) });
+        }
+        let mut hold = self.hold.borrow_mut();
+        if hold.over {
+            return Box::pin(async { Ok(Vec::new()) });
+        }
+        let cell = Rc::new(executor::Cell::default());
+        hold.waiting = Some(cell.clone());
+        Box::pin(std::future::poll_fn(move |context| cell.poll(context)))
+    }
+
+    fn end_hold(&self, body: Result<Vec<u8>, BodyError>) {
+        let waiting = {
+            let mut hold = self.hold.borrow_mut();
+            hold.over = true;
+            hold.waiting.take()
+        };
+        if let Some(waiting) = waiting {
+            waiting.fill(body);
+        }
+    }
+
+    /// What the callback under way answers, now that this request's task has run.
+    fn after_step(&self, world: &World) -> u32 {
+        match self.phase.get() {
+            Phase::Forwarded => return GO_ON,
+            Phase::Replied => return PAUSE,
+            Phase::Deciding | Phase::Paused => {}
+        }
+        let for_body = self.hold.borrow().waiting.is_some();
+        match world.dialect() {
+            Dialect::Envoy => {
+                self.phase.set(Phase::Paused);
+                if for_body {
+                    self.hold.borrow_mut().since.get_or_insert(Door::of_root(self.root.clone()).now());
+                    PAUSE
+                } else {
+                    PAUSE_AND_HOLD_BODY
+                }
+            }
+            Dialect::Kong => {
+                if self.poison.borrow().is_none() {
+                    match Poison::set() {
+                        Some(poison) => *self.poison.borrow_mut() = Some(poison),
+                        None => {
+                            world.log(
+                                Level::Error,
+                                "oidc-filter: not_poisoned: this host cannot be kept from going on",
+                            );
+                            self.reply(Response::new(500).with_json(&engine::unexpected_body()));
+                            self.abandon(world);
+                            return PAUSE;
+                        }
+                    }
+                }
+                self.phase.set(Phase::Paused);
+                // The body callback comes only after a Continue; the poison keeps it from the upstream.
+                if for_body { GO_ON } else { PAUSE }
+            }
+        }
+    }
+
+    fn act(&self, decision: Decision) {
+        match decision {
+            Decision::Forward(admission, edits) => self.forward(admission, &edits),
+            Decision::Reply(reply) => self.reply(reply),
+        }
+    }
+
+    /// The one place where a request is let go on. It takes the proof by value.
+    fn forward(&self, _admission: Admission, edits: &Edits) {
+        let waiting = self.phase.get();
+        if self.pending.get() > 0 {
+            world(|world| {
+                world.log(
+                    Level::Error,
+                    "oidc-filter: forward_while_calling: a decision came before its call ended",
+                );
+            });
+            return self.reply(Response::new(500).with_json(&engine::unexpected_body()));
+        }
+        let applied = match world(World::dialect) {
+            Dialect::Envoy => apply_on_envoy(edits),
+            Dialect::Kong => apply_on_kong(edits, self.poison.borrow().as_ref()),
+        };
+        if let Err(status) = applied {
+            world(|world| {
+                world.log(
+                    Level::Error,
+                    &format!(
+                        "oidc-filter: headers_not_written: the host refused an edit (status {})",
+                        status.0
+                    ),
+                );
+            });
+            return self.reply(Response::new(500).with_json(&engine::unexpected_body()));
+        }
+        self.phase.set(Phase::Forwarded);
+        if waiting == Phase::Paused && world(World::dialect) == Dialect::Envoy {
+            // Kong goes on by itself when this callback returns.
+            let _ = abi::continue_request();
+        }
+    }
+
+    fn reply(&self, reply: Response) {
+        let headers: Vec<(&[u8], &[u8])> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
+            .collect();
+        self.phase.set(Phase::Replied);
+        let _ = abi::send_response(reply.status, &headers, &reply.body);
+    }
+}
+
+/// Kong delivers no more than this many header fields, pseudo-headers included.
+const KONG_HEADER_LIMIT: usize = 100;
+
+/// On Kong no body callback comes for these; `end of stream` is never set there.
+fn announces_no_body(headers: &Headers) -> bool {
+    headers.first("transfer-encoding").is_none()
+        && headers
+            .first("content-length")
+            .is_none_or(|length| length == b"0")
+}
+
+fn apply_on_envoy(edits: &Edits) -> Result<(), abi::Status> {
+    for name in &edits.strip {
+        abi::remove_request_header(name)?;
+    }
+    for (name, value) in edits.set() {
+        abi::add_request_header(name, value)?;
+    }
+    if let QueryEdit::Replace { target, .. } = &edits.query {
+        abi::replace_request_header(b":path", target)?;
+    }
+    Ok(())
+}
+
+/// On Kong a removal does not reach the upstream, so the single copy is overwritten with an empty
+/// value (the engine has refused requests with more copies), and the query is edited in the URI
+/// that Kong sends.
+fn apply_on_kong(edits: &Edits, poison: Option<&Poison>) -> Result<(), abi::Status> {
+    for name in &edits.strip {
+        if !edits.set().any(|(set, _)| set == name) {
+            abi::replace_request_header(name, b"")?;
+        }
+    }
+    for (name, value) in edits.set() {
+        abi::replace_request_header(name, value)?;
+    }
+    if let Some(poison) = poison {
+        poison.lift()?;
+    }
+    if let QueryEdit::Replace { query, .. } = &edits.query {
+        let uri = abi::property(b"ngx.upstream_uri")?;
+        let path = uri.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let mut edited = path.to_vec();
+        if let Some(query) = query {
+            edited.push(b'?');
+            edited.extend_from_slice(query);
+        }
+        abi::set_property(b"ngx.upstream_uri", &edited)?;
+    }
+    Ok(())
+}
+
+/// Ends requests that wait for a body on a host that will never deliver one: Envoy without
+/// `allow_on_headers_stop_iteration`. Once any body has come, the flag is known to be set.
+pub fn end_hopeless_holds(world: &World) {
+    if world.saw_held_body.get() {
+        return;
+    }
+    for stream in world.streams() {
+        let since = stream.hold.borrow().since;
+        let Some(since) = since.filter(|_| stream.phase.get() == Phase::Paused) else {
+            continue;
+        };
+        let now = Door::of_root(stream.root.clone()).now();
+        if now >= since.plus_seconds(HOPELESS_HOLD_SECONDS) && world.enter(stream.id) {
+            world.log(
+                Level::Error,
+                "oidc-filter: body_never_came: set `allow_on_headers_stop_iteration: true` in the \
+                 filter's configuration of Envoy, or `request_body: off` in ours",
+            );
+            stream.abandon(world);
+            stream.reply(Response::new(500).with_json(&engine::unexpected_body()));
+        }
+    }
+}
+
+/// A callout of a request that has not been answered yet.
+pub struct PendingCall(Rc<Cell<u32>>);
+
+impl PendingCall {
+    /// The answer has come.
+    pub fn end(self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,208 @@
+//! What one virtual machine holds. A worker is one thread, so all of it hangs on a thread-local.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::abi;
+use super::dialect::Dialect;
+use super::executor::{Executor, Owner};
+use super::host::Door;
+use super::stream::Stream;
+use crate::host::{Counter, Host, Level, Task};
+use crate::policy::Policy;
+use crate::provider::Providers;
+
+/// A job that no request waits for.
+pub type Job = Box<dyn FnOnce(Rc<dyn Host>) -> Task<()>>;
+
+/// All state of one virtual machine.
+#[derive(Default)]
+pub struct World {
+    dialect: OnceCell<Dialect>,
+    roots: RefCell<HashMap<u32, Rc<Root>>>,
+    streams: RefCell<HashMap<u32, Rc<Stream>>>,
+    providers: Rc<Providers>,
+    /// The tasks of this worker.
+    pub executor: Executor,
+    counters: OnceCell<Vec<Option<u32>>>,
+    host_verifies: OnceCell<bool>,
+    /// Whether any body callback ever came while a request was held for its body.
+    pub saw_held_body: Cell<bool>,
+}
+
+thread_local! {
+    static WORLD: World = World::default();
+}
+
+/// Does one step on this worker's world.
+pub fn world<T>(step: impl FnOnce(&World) -> T) -> T {
+    WORLD.with(step)
+}
+
+/// One configuration of this virtual machine and what belongs to it.
+pub struct Root {
+    /// Its context id.
+    pub id: u32,
+    policy: RefCell<Option<Rc<Policy>>>,
+    jobs: RefCell<Vec<Job>>,
+}
+
+impl Root {
+    /// The policy in force; `None` while there is none, or after a refused configuration on Kong.
+    pub fn policy(&self) -> Option<Rc<Policy>> {
+        self.policy.borrow().clone()
+    }
+
+    /// Puts a policy in force. Requests under way keep the one they began with.
+    pub fn set_policy(&self, policy: Rc<Policy>) {
+        *self.policy.borrow_mut() = Some(policy);
+    }
+
+    /// From now on every request is answered with an error.
+    pub fn set_refused(&self) {
+        *self.policy.borrow_mut() = None;
+    }
+
+    /// Leaves a job for the next tick.
+    pub fn add_job(&self, job: Job) {
+        self.jobs.borrow_mut().push(job);
+    }
+
+    /// Begins the jobs that were left since the last tick.
+    pub fn start_jobs(self: &Rc<Root>, world: &World) {
+        let jobs = std::mem::take(&mut *self.jobs.borrow_mut());
+        for job in jobs {
+            let task = job(Door::of_root(self.clone()));
+            world.executor.spawn(Owner::Root(self.id), task);
+        }
+    }
+}
+
+impl World {
+    /// Asks the host who it is, once. `ngx.pid` is unknown to Envoy (NotFound); Kong answers
+    /// InternalFailure outside a request and a value inside one. Nothing else may be probed before:
+    /// an unknown foreign function traps on Kong.
+    pub fn detect_dialect(&self) -> Dialect {
+        *self.dialect.get_or_init(|| match abi::property(b"ngx.pid") {
+            Err(abi::Status::NOT_FOUND) => Dialect::Envoy,
+            // Any other answer: the host whose rules are the stricter.
+            _ => Dialect::Kong,
+        })
+    }
+
+    /// Which host this is.
+    pub fn dialect(&self) -> Dialect {
+        self.detect_dialect()
+    }
+
+    /// The providers that all policies of this virtual machine share.
+    pub fn providers(&self) -> &Rc<Providers> {
+        &self.providers
+    }
+
+    /// Adds a root context.
+    pub fn add_root(&self, id: u32) -> Rc<Root> {
+        let root = Rc::new(Root {
+            id,
+            policy: RefCell::new(None),
+            jobs: RefCell::new(Vec::new()),
+        });
+        self.roots.borrow_mut().insert(id, root.clone());
+        root
+    }
+
+    /// The root with this context id.
+    pub fn root(&self, id: u32) -> Option<Rc<Root>> {
+        self.roots.borrow().get(&id).cloned()
+    }
+
+    /// Forgets a root. Its requests under way hold it until they end.
+    pub fn remove_root(&self, id: u32) {
+        let root = self.roots.borrow_mut().remove(&id);
+        drop(root);
+    }
+
+    /// Adds a request.
+    pub fn add_stream(&self, stream: Rc<Stream>) {
+        self.streams.borrow_mut().insert(stream.id, stream);
+    }
+
+    /// The request with this context id.
+    pub fn stream(&self, id: u32) -> Option<Rc<Stream>> {
+        self.streams.borrow().get(&id).cloned()
+    }
+
+    /// All requests, as they are now.
+    pub fn streams(&self) -> Vec<Rc<Stream>> {
+        self.streams.borrow().values().cloned().collect()
+    }
+
+    /// Forgets a request.
+    pub fn remove_stream(&self, id: u32) -> Option<Rc<Stream>> {
+        self.streams.borrow_mut().remove(&id)
+    }
+
+    /// Runs all woken tasks, each under its own context.
+    pub fn run(&self) {
+        self.executor.run(&mut |owner| match owner {
+            Owner::Root(id) | Owner::Stream(id) => self.enter(id),
+        });
+    }
+
+    /// Makes a context the effective one; `false` if it is dead.
+    pub fn enter(&self, id: u32) -> bool {
+        abi::set_effective_context(id).is_ok()
+    }
+
+    /// Defines the counters, once. Not on Kong: a full metric zone traps there.
+    pub fn define_metrics(&self) {
+        if self.dialect() == Dialect::Envoy {
+            self.counters.get_or_init(|| {
+                Counter::ALL
+                    .iter()
+                    .map(|counter| abi::define_counter(counter.name()))
+                    .collect()
+            });
+        }
+    }
+
+    /// Adds one to a counter.
+    pub fn count(&self, counter: Counter) {
+        let id = self
+            .counters
+            .get()
+            .and_then(|ids| ids.get(counter as usize).copied().flatten());
+        if let Some(id) = id {
+            abi::increment(id);
+        }
+    }
+
+    /// Whether the host writes lines of this level. Kong has no such question: it traps.
+    pub fn logs(&self, level: Level) -> bool {
+        match self.dialect() {
+            Dialect::Envoy => abi::log_level().is_none_or(|lowest| lowest <= number(level)),
+            Dialect::Kong => level >= Level::Info,
+        }
+    }
+
+    /// Writes a line to the host's log.
+    pub fn log(&self, level: Level, line: &str) {
+        abi::log(number(level), line);
+    }
+
+    /// Whether the host verifies signatures, by a known-answer probe on first need.
+    pub fn host_verifies(&self, probe: impl FnOnce() -> bool) -> bool {
+        self.dialect() == Dialect::Envoy && *self.host_verifies.get_or_init(probe)
+    }
+}
+
+/// The ABI's log levels begin with trace.
+fn number(level: Level) -> u32 {
+    match level {
+        Level::Debug => 1,
+        Level::Info => 2,
+        Level::Warn => 3,
+        Level::Error => 4,
+    }
+}

@@ -1,0 +1,207 @@
+//! What the upstream gets to see: headers to strip, headers to set, the credential hidden.
+
+mod names;
+
+pub use names::OwnedNames;
+
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::authz::{claim, text_values};
+use crate::config::{Config, TokenHeader};
+use crate::failure::{Kind, Refusal};
+use crate::flow::{Credential, Place};
+use crate::host::Abilities;
+use crate::http::{Request, strip_controls, without_argument, without_cookie};
+
+/// A header's name and value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// The changes that a forwarded request gets.
+pub struct Edits {
+    /// Names, as the client spelt them, whose every copy goes.
+    pub strip: Vec<Vec<u8>>,
+    /// The claim headers, shared with the verdict.
+    claims: Rc<[Pair]>,
+    /// The token's header and what is left of Cookie.
+    own: Vec<Pair>,
+    /// What happens to the query.
+    pub query: QueryEdit,
+}
+
+/// What happens to the request's query.
+#[derive(Debug, PartialEq, Eq)]
+pub enum QueryEdit {
+    /// It stays.
+    Keep,
+    /// The credential was cut out of it.
+    Replace {
+        /// The whole target with the new query.
+        target: Vec<u8>,
+        /// The new query alone; `None` when nothing was left.
+        query: Option<Vec<u8>>,
+    },
+}
+
+impl Edits {
+    /// The headers to write, after the stripping.
+    pub fn set(&self) -> impl Iterator<Item = &Pair> {
+        self.claims.iter().chain(&self.own)
+    }
+
+    /// Edits for a request that goes on without an identity: everything that is ours is stripped.
+    pub fn anonymous(
+        request: &Request,
+        names: &OwnedNames,
+        abilities: Abilities,
+    ) -> Result<Edits, Refusal> {
+        Ok(Edits {
+            strip: strip(request, names, None, abilities)?,
+            claims: Rc::from([]),
+            own: Vec::new(),
+            query: QueryEdit::Keep,
+        })
+    }
+
+    /// Edits for a request that was admitted on `credential`.
+    pub fn authenticated(
+        request: &Request,
+        credential: &Credential<'_>,
+        claims: &Rc<[Pair]>,
+        config: &Config,
+        names: &OwnedNames,
+        abilities: Abilities,
+    ) -> Result<Edits, Refusal> {
+        let hidden = config.methods.hide_credentials.then_some(&credential.place);
+        let mut own = Vec::new();
+        let mut keep = None;
+        if let Some(header) = &config.upstream.access_token_header {
+            let value = header.value(&credential.token);
+            // Most clients send just what the upstream gets: then there is nothing to write.
+            if request.headers.only(&header.name) == Some(value.as_slice()) {
+                keep = Some(header.name.as_bytes());
+            } else {
+                own.push((header.name.clone().into_bytes(), value));
+            }
+        }
+        let mut strip = strip(request, names, keep, abilities)?;
+        let mut query = QueryEdit::Keep;
+        match hidden {
+            Some(Place::Header(name)) => {
+                if keep.is_none_or(|kept| kept != name.as_bytes())
+                    && !strip.iter().any(|stripped| stripped == name.as_bytes())
+                {
+                    strip.push(name.as_bytes().to_vec());
+                }
+            }
+            Some(Place::Query(name)) => query = without_credential(request, name),
+            Some(Place::Cookie(name)) => {
+                strip.push(b"cookie".to_vec());
+                if let Some(left) = without_cookie(&request.headers, name) {
+                    own.push((b"cookie".to_vec(), left));
+                }
+            }
+            None => {}
+        }
+        Ok(Edits {
+            strip,
+            claims: claims.clone(),
+            own,
+            query,
+        })
+    }
+}
+
+impl TokenHeader {
+    /// The header's value for a token: with or without the word Bearer.
+    pub fn value(&self, token: &str) -> Vec<u8> {
+        if self.bearer {
+            format!("Bearer {token}").into_bytes()
+        } else {
+            token.as_bytes().to_vec()
+        }
+    }
+}
+
+/// The claim headers that a token's claims give (specification section 10.1, "encoding"): a string as
+/// it is, a list of strings joined by comma and space, anything else that is not a plain number or
+/// boolean as JSON in standard Base64. A missing or null claim sets nothing.
+pub fn claim_headers(claims: &Value, config: &Config) -> Vec<Pair> {
+    config
+        .upstream
+        .claim_headers
+        .iter()
+        .filter_map(|mapping| {
+            let value = header_value(claim(claims, &mapping.path)?);
+            (!value.is_empty()).then(|| (mapping.name.clone().into_bytes(), value))
+        })
+        .collect()
+}
+
+fn header_value(value: &Value) -> Vec<u8> {
+    match value {
+        Value::String(text) => strip_controls(text.as_bytes()),
+        Value::Array(elements) if elements.iter().all(Value::is_string) => {
+            strip_controls(text_values(value).join(", ").as_bytes())
+        }
+        Value::Number(_) | Value::Bool(_) => value.to_string().into_bytes(),
+        _ => STANDARD.encode(value.to_string()).into_bytes(),
+    }
+}
+
+/// The client's copies of headers that only we may set, in every spelling.
+///
+/// Kong cannot remove a header, only overwrite the single copy of a name: there a repeated or an
+/// underscore spelling of a protected name is refused.
+fn strip(
+    request: &Request,
+    names: &OwnedNames,
+    keep: Option<&[u8]>,
+    abilities: Abilities,
+) -> Result<Vec<Vec<u8>>, Refusal> {
+    let mut strip: Vec<Vec<u8>> = Vec::new();
+    for (name, _) in request.headers.iter() {
+        if !names.owns(name) || keep == Some(name) {
+            continue;
+        }
+        let repeated = strip.iter().any(|stripped| stripped == name);
+        if !abilities.removes_headers && (repeated || name.contains(&b'_')) {
+            return Err(Refusal::new(
+                Kind::BadRequest,
+                "protected_header_repeated",
+                format!(
+                    "the header `{}` is ours to set, and this host cannot remove a second or \
+                     underscored copy of it",
+                    String::from_utf8_lossy(name)
+                ),
+            ));
+        }
+        if !repeated {
+            strip.push(name.to_vec());
+        }
+    }
+    Ok(strip)
+}
+
+fn without_credential(request: &Request, name: &str) -> QueryEdit {
+    let (Some(target), Some(query)) = (request.target(), request.query()) else {
+        return QueryEdit::Keep;
+    };
+    let query = without_argument(query, name);
+    let mut edited: Vec<u8> = target
+        .split(|byte| *byte == b'?')
+        .next()
+        .unwrap_or_default()
+        .to_vec();
+    if let Some(query) = &query {
+        edited.push(b'?');
+        edited.extend_from_slice(query);
+    }
+    QueryEdit::Replace {
+        target: edited,
+        query,
+    }
+}

@@ -1,0 +1,66 @@
+//! The header names that only the gateway may set.
+
+use crate::config::Config;
+use crate::http::same_name;
+
+/// Names that Kong's plugin and this filter give a meaning to, whatever the configuration says
+/// (specification sections 9 and 10.1).
+const ALWAYS: [&str; 10] = [
+    "x-anonymous-consumer",
+    "x-authenticated-groups",
+    "x-authenticated-userid",
+    "session-id",
+    "session-audience",
+    "session-subject",
+    "session-timeout",
+    "session-idling-timeout",
+    "session-rolling-timeout",
+    "session-absolute-timeout",
+];
+
+/// Families of such names.
+const PREFIXES: [&str; 2] = ["x-consumer-", "x-credential-"];
+
+/// All names that are ours, sorted by length so that the hot path compares few.
+pub struct OwnedNames {
+    by_length: Vec<Vec<Vec<u8>>>,
+}
+
+impl OwnedNames {
+    /// The names that are ours under this configuration.
+    pub fn new(config: &Config) -> OwnedNames {
+        let mut names = OwnedNames {
+            by_length: Vec::new(),
+        };
+        for name in ALWAYS {
+            names.add(name);
+        }
+        for name in config.upstream.header_names() {
+            names.add(name);
+        }
+        names
+    }
+
+    /// Whether a client's header is one of ours, in any spelling.
+    pub fn owns(&self, name: &[u8]) -> bool {
+        let known = self
+            .by_length
+            .get(name.len())
+            .is_some_and(|names| names.iter().any(|own| same_name(own, name)));
+        known
+            || PREFIXES.iter().any(|prefix| {
+                name.get(..prefix.len())
+                    .is_some_and(|start| same_name(prefix.as_bytes(), start))
+            })
+    }
+
+    fn add(&mut self, name: &str) {
+        if self.by_length.len() <= name.len() {
+            self.by_length
+                .resize_with(name.len().saturating_add(1), Vec::new);
+        }
+        if let Some(names) = self.by_length.get_mut(name.len()) {
+            names.push(name.as_bytes().to_vec());
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A scripted identity provider: conforming until a test tells it otherwise, and counting every call.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::{Request, Response};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::issuer::{SigningKey, claims, jwks};
+use crate::server::{Body, Server, full};
+
+/// Path of the discovery document.
+pub const DISCOVERY: &str = "/.well-known/openid-configuration";
+/// Path of the key set.
+pub const JWKS: &str = "/jwks";
+
+/// What one call of an endpoint meets.
+#[derive(Clone, Debug)]
+pub enum Behaviour {
+    /// The endpoint's own answer.
+    Normal,
+    /// The endpoint's own answer, so much later.
+    Delay(Duration),
+    /// This status, with an empty JSON object.
+    Status(u16),
+    /// A redirect to this place.
+    Redirect(String),
+    /// 200 with this body.
+    Answer(Vec<u8>),
+    /// The connection is closed without an answer, like a pooled one that the provider had given up.
+    Close,
+    /// The connection is closed in the middle of the body.
+    Cut,
+    /// No answer ever.
+    Hang,
+    /// The endpoint's own answer, when [`Provider::release`] is called.
+    Hold,
+}
+
+struct Script {
+    keys: Value,
+    metadata: Value,
+    /// One-time behaviours, by path, in order.
+    next: BTreeMap<String, VecDeque<Behaviour>>,
+    /// What all other calls of a path meet.
+    always: BTreeMap<String, Behaviour>,
+    calls: BTreeMap<String, usize>,
+    /// Headers of the last call of each path.
+    headers: BTreeMap<String, Vec<(String, String)>>,
+}
+
+/// A running provider. It begins with the key [`SigningKey::shared`].
+pub struct Provider {
+    server: Server,
+    script: Arc<Mutex<Script>>,
+    released: watch::Sender<u64>,
+}
+
+impl Provider {
+    /// Starts one on a free port.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_on(crate::ports::free())
+    }
+
+    /// Starts one on this port: a provider that was down comes up.
+    #[must_use]
+    pub fn start_on(port: u16) -> Self {
+        let script = Arc::new(Mutex::new(Script {
+            keys: jwks([SigningKey::shared()]),
+            metadata: json!({}),
+            next: BTreeMap::new(),
+            always: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            headers: BTreeMap::new(),
+        }));
+        let (released, waiting) = watch::channel(0);
+        let shared = script.clone();
+        let server = Server::start_on(port, move |request| {
+            answer(request, port, shared.clone(), waiting.clone())
+        });
+        Self {
+            server,
+            script,
+            released,
+        }
+    }
+
+    /// Where it listens, for Envoy's cluster.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// The issuer identifier, and the base of its URLs.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// A token for alex, good for five minutes, signed with the key the provider began with.
+    #[must_use]
+    pub fn token(&self) -> String {
+        SigningKey::shared().token(&claims(&self.issuer()))
+    }
+
+    /// The filter's configuration for this provider: bearer only, the cluster `provider`, and `x-user` for the upstream.
+    #[must_use]
+    pub fn config(&self) -> Value {
+        json!({
+            "issuer": self.issuer(),
+            "auth_methods": ["bearer"],
+            "clusters": {"*": "provider"},
+            "upstream_headers": [{"header": "x-user", "path": ["preferred_username"]}],
+        })
+    }
+
+    /// Publishes these keys from now on.
+    pub fn set_keys(&self, keys: Value) {
+        self.lock().keys = keys;
+    }
+
+    /// Puts these members into the discovery document; null takes one out.
+    pub fn set_metadata(&self, members: Value) {
+        self.lock().metadata = members;
+    }
+
+    /// What the next call of `path` meets (after those that were scripted before).
+    pub fn next(&self, path: &str, behaviour: Behaviour) {
+        let mut script = self.lock();
+        script.next.entry(path.to_owned()).or_default().push_back(behaviour);
+    }
+
+    /// What every further call of `path` meets.
+    pub fn always(&self, path: &str, behaviour: Behaviour) {
+        self.lock().always.insert(path.to_owned(), behaviour);
+    }
+
+    /// Lets all calls go on that meet [`Behaviour::Hold`] now.
+    pub fn release(&self) {
+        self.released.send_modify(|round| *round += 1);
+    }
+
+    /// How often `path` was called.
+    #[must_use]
+    pub fn calls(&self, path: &str) -> usize {
+        self.lock().calls.get(path).copied().unwrap_or(0)
+    }
+
+    /// The headers of the last call of `path`.
+    #[must_use]
+    pub fn last_headers(&self, path: &str) -> Vec<(String, String)> {
+        self.lock().headers.get(path).cloned().unwrap_or_default()
+    }
+
+    /// Waits until `path` was called so often (10 s at most).
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn wait_for_calls(&self, path: &str, count: usize) {
+        let start = Instant::now();
+        while self.calls(path) < count {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{} of {count} calls of {path}",
+                self.calls(path)
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    port: u16,
+    script: Arc<Mutex<Script>>,
+    mut released: watch::Receiver<u64>,
+) -> io::Result<Response<Body>> {
+    let path = request.uri().path().to_owned();
+    let round = *released.borrow_and_update();
+    let (behaviour, own) = {
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        *script.calls.entry(path.clone()).or_default() += 1;
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = request.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+        script.headers.insert(path.clone(), headers.collect());
+        let next = script.next.get_mut(&path).and_then(VecDeque::pop_front);
+        let behaviour = next
+            .or_else(|| script.always.get(&path).cloned())
+            .unwrap_or(Behaviour::Normal);
+        (behaviour, document(&path, port, &script))
+    };
+    let (status, body) = match own {
+        Some(document) => (200, document.to_string()),
+        None => (404, "{}".to_owned()),
+    };
+    match behaviour {
+        Behaviour::Normal => {}
+        Behaviour::Delay(time) => tokio::time::sleep(time).await,
+        Behaviour::Hang => std::future::pending().await,
+        Behaviour::Hold => {
+            let _ = released.wait_for(|now| *now > round).await;
+        }
+        Behaviour::Close => return Err(io::ErrorKind::ConnectionReset.into()),
+        Behaviour::Status(status) => return Ok(json_answer(status, full("{}"))),
+        Behaviour::Answer(bytes) => return Ok(json_answer(200, full(bytes))),
+        Behaviour::Redirect(place) => {
+            let mut redirect = json_answer(302, full("{}"));
+            let place = place.parse().map_err(io::Error::other)?;
+            redirect.headers_mut().insert("location", place);
+            return Ok(redirect);
+        }
+        Behaviour::Cut => return Ok(json_answer(200, cut(&body))),
+    }
+    Ok(json_answer(status, full(body)))
+}
+
+fn document(path: &str, port: u16, script: &Script) -> Option<Value> {
+    match path {
+        DISCOVERY => {
+            let issuer = format!("http://127.0.0.1:{port}");
+            let mut metadata = json!({"issuer": issuer, "jwks_uri": format!("{issuer}{JWKS}")});
+            for (name, value) in script.metadata.as_object().into_iter().flatten() {
+                metadata[name] = value.clone();
+            }
+            Some(metadata)
+        }
+        JWKS => Some(script.keys.clone()),
+        _ => None,
+    }
+}
+
+fn json_answer(status: u16, body: Body) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(body)
+        .expect("an answer")
+}
+
+/// Half of the text, then an error.
+fn cut(text: &str) -> Body {
+    let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
+    let frames = [Ok(Frame::data(half)), Err(io::ErrorKind::ConnectionReset.into())];
+    StreamBody::new(tokio_stream::iter(frames)).boxed()
+}
