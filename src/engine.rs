@@ -12,7 +12,7 @@ use crate::http::{Request, Response};
 use crate::policy::Policy;
 use crate::upstream::Edits;
 
-pub use crate::failure::unexpected_body;
+pub use crate::failure::unexpected;
 
 /// What becomes of a request.
 pub enum Decision {
@@ -122,5 +122,5 @@ fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal
         );
         host.log(level, &line);
     }
-    Decision::Reply(refusal.answer(&policy.config))
+    Decision::Reply(refusal.answer(&policy.config, request))
 }

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use crate::config::Config;
-use crate::http::Response;
+use crate::http::{Request, Response};
 
 /// Why a request does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +54,9 @@ impl Refusal {
         }
     }
 
-    /// The answer to the client.
-    pub fn answer(&self, config: &Config) -> Response {
+    /// The answer to the client. One of gRPC gets no redirect, which it could not follow, and no body,
+    /// which hosts would put into `grpc-message`.
+    pub fn answer(&self, config: &Config, request: &Request) -> Response {
         let (status, message, redirect) = match self.kind {
             Kind::NoCredential | Kind::BadCredential => (
                 401,
@@ -70,7 +71,8 @@ impl Refusal {
             Kind::BadRequest => (400, "Bad request", None),
             Kind::Unexpected => (500, UNEXPECTED_MESSAGE, config.failures.unexpected_redirect.as_ref()),
         };
-        if let Some(location) = redirect {
+        let grpc = request.is_grpc();
+        if let Some(location) = redirect.filter(|_| !grpc) {
             return Response::new(302).with("location", location.as_str().as_bytes());
         }
         let mut body = json!({ "message": message });
@@ -80,7 +82,10 @@ impl Refusal {
             members.insert("code".to_owned(), json!(self.code));
             members.insert("reason".to_owned(), json!(self.reason));
         }
-        let answer = Response::new(status).with_json(&body);
+        let answer = match grpc {
+            true => Response::new(status),
+            false => Response::new(status).with_json(&body),
+        };
         match self.challenge(config) {
             Some(challenge) => answer.with("www-authenticate", challenge.as_bytes()),
             None => answer,
@@ -103,9 +108,12 @@ impl Refusal {
     }
 }
 
-/// The body of a 500 where there is no configuration to ask.
-pub fn unexpected_body() -> serde_json::Value {
-    json!({ "message": UNEXPECTED_MESSAGE })
+/// The answer where there is no configuration to ask, or no time for it.
+pub fn unexpected(grpc: bool) -> Response {
+    match grpc {
+        true => Response::new(500),
+        false => Response::new(500).with_json(&json!({ "message": UNEXPECTED_MESSAGE })),
+    }
 }
 
 const UNEXPECTED_MESSAGE: &str = "An unexpected error occurred";

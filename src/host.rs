@@ -35,7 +35,8 @@ pub trait Host {
     /// again when this returns.
     fn join(&self, key: &str, start: &mut dyn FnMut(Rc<dyn Host>) -> Task<()>) -> Task<()>;
 
-    /// Runs `job` for the root on its next tick, on no request's account.
+    /// Runs `job` for the root on its next tick, on no request's account. Only where
+    /// [`Abilities::shares_flights`]; a job may be dropped unrun when its root ends first.
     fn background(&self, job: Box<dyn FnOnce(Rc<dyn Host>) -> Task<()>>);
 
     /// The request's body, read to its end. On Envoy only before the request's first `call`.
@@ -69,6 +70,9 @@ pub trait Host {
 pub struct Abilities {
     /// A removed request header is really gone, all copies of it. Kong only overwrites one copy.
     pub removes_headers: bool,
+    /// One request can wait for what another began, and the tick can call providers. On Kong nothing
+    /// wakes another request, and a call from the tick uses another resolver than one from a request.
+    pub shares_flights: bool,
 }
 
 /// Milliseconds since the Unix epoch.
@@ -80,6 +84,9 @@ impl Time {
     pub fn seconds(self) -> u64 {
         self.0 / 1000
     }
+
+    /// Later than any moment.
+    pub const END: Time = Time(u64::MAX);
 
     /// This moment and `seconds` more.
     pub fn plus_seconds(self, seconds: u64) -> Time {

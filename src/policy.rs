@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::cache::VerdictCache;
+use crate::cache::{Budget, VerdictCache};
 use crate::config::Config;
 use crate::provider::{Provider, Providers};
 use crate::upstream::OwnedNames;
@@ -21,16 +21,25 @@ pub struct Policy {
     pub verdicts: RefCell<VerdictCache>,
 }
 
+/// What all policies of a virtual machine share.
+#[derive(Default)]
+pub struct Shared {
+    /// The providers: fifty routes on one provider fetch its keys once.
+    pub providers: Providers,
+    /// The memory of the caches.
+    pub budget: Budget,
+}
+
 impl Policy {
     /// Prepares a configuration.
-    pub fn new(config: Config, providers: &Providers) -> Rc<Policy> {
-        let provider = providers.of(&config);
+    pub fn new(config: Config, shared: &Shared) -> Rc<Policy> {
+        let provider = shared.providers.of(&config);
         let names = OwnedNames::new(&config);
         Rc::new(Policy {
             config,
             provider,
             names,
-            verdicts: RefCell::new(VerdictCache::default()),
+            verdicts: RefCell::new(VerdictCache::new(shared.budget.clone())),
         })
     }
 }

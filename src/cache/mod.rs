@@ -2,9 +2,10 @@
 //!
 //! Set-associative: a token's last bytes (its signature's, which differ between any two tokens) choose
 //! a set of four places, and the whole token is compared. Only tokens whose signature was found good
-//! get in, so nobody can aim at a set. Bounded in entries and in bytes; an entry whose time has run
-//! out is no hit.
+//! get in, so nobody can aim at a set. Bounded in entries for each policy and in bytes for the whole
+//! virtual machine; an entry whose time has run out is no hit.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::authz::Verdict;
@@ -14,17 +15,35 @@ use crate::host::Time;
 const SETS: usize = 4096;
 const WAYS: usize = 4;
 
-/// The most bytes that the tokens and header values of one policy's cache may take.
+/// The most bytes that the tokens and header values of all policies' caches may take together: a
+/// virtual machine has 1 GiB, and runs into a trap there.
 const MAX_BYTES: usize = 32 << 20;
 
 /// Longer tokens are verified every time.
 const MAX_TOKEN: usize = 16 << 10;
 
+/// The bytes in use, counted over all caches of a virtual machine.
+#[derive(Clone, Debug, Default)]
+pub struct Budget(Rc<Cell<usize>>);
+
+impl Budget {
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.0.get().saturating_add(bytes) <= MAX_BYTES
+    }
+
+    fn take(&self, bytes: usize) {
+        self.0.set(self.0.get().saturating_add(bytes));
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.set(self.0.get().saturating_sub(bytes));
+    }
+}
+
 /// Verdicts by token.
-#[derive(Default)]
 pub struct VerdictCache {
     sets: Vec<[Option<Entry>; WAYS]>,
-    bytes: usize,
+    budget: Budget,
     /// Where the next eviction for want of bytes begins.
     hand: usize,
 }
@@ -32,24 +51,37 @@ pub struct VerdictCache {
 struct Entry {
     token: Box<[u8]>,
     verdict: Rc<Verdict>,
+    /// When it is forgotten, which may be before the token's own end (`cache_ttl_max`).
+    keep_until: Time,
     bytes: usize,
 }
 
 impl VerdictCache {
-    /// The verdict on this token, if there is one.
-    pub fn get(&self, token: &[u8]) -> Option<Rc<Verdict>> {
+    /// An empty cache that shares `budget` with others.
+    pub fn new(budget: Budget) -> VerdictCache {
+        VerdictCache {
+            sets: Vec::new(),
+            budget,
+            hand: 0,
+        }
+    }
+
+    /// The verdict on this token, if there is one that is to be kept still.
+    pub fn get(&self, token: &[u8], now: Time) -> Option<Rc<Verdict>> {
         self.sets
             .get(set_of(token))?
             .iter()
             .flatten()
-            .find(|entry| *entry.token == *token)
+            .find(|entry| *entry.token == *token && now < entry.keep_until)
             .map(|entry| entry.verdict.clone())
     }
 
-    /// Remembers a verdict. In a full set the one that ends first makes room.
-    pub fn put(&mut self, token: &[u8], verdict: Rc<Verdict>, now: Time) {
+    /// Remembers a verdict for `ttl` seconds, or until it ends if that is sooner. In a full set the
+    /// one that ends first makes room.
+    pub fn put(&mut self, token: &[u8], verdict: Rc<Verdict>, ttl: u64, now: Time) {
         let bytes = cost(token, &verdict);
-        if token.len() > MAX_TOKEN || bytes > MAX_BYTES || now >= verdict.valid_until {
+        let keep_until = verdict.valid_until.min(now.plus_seconds(ttl));
+        if token.len() > MAX_TOKEN || now >= keep_until {
             return;
         }
         if self.sets.is_empty() {
@@ -57,19 +89,25 @@ impl VerdictCache {
         }
         self.remove(token);
         self.make_room(bytes);
+        if !self.budget.has_room_for(bytes) {
+            // Other policies hold it all: this token is verified each time.
+            return;
+        }
         let Some(set) = self.sets.get_mut(set_of(token)) else { return };
         let Some(place) = set.iter_mut().min_by_key(|place| {
             place
                 .as_ref()
-                .map_or(Time(0), |entry| entry.verdict.valid_until)
+                .map_or(Time(0), |entry| entry.keep_until)
         }) else {
             return;
         };
         let freed = place.as_ref().map_or(0, |entry| entry.bytes);
-        self.bytes = self.bytes.saturating_sub(freed).saturating_add(bytes);
+        self.budget.give_back(freed);
+        self.budget.take(bytes);
         *place = Some(Entry {
             token: token.into(),
             verdict,
+            keep_until,
             bytes,
         });
     }
@@ -81,7 +119,7 @@ impl VerdictCache {
             if place.as_ref().is_some_and(|entry| *entry.token == *token)
                 && let Some(entry) = place.take()
             {
-                self.bytes = self.bytes.saturating_sub(entry.bytes);
+                self.budget.give_back(entry.bytes);
             }
         }
     }
@@ -89,15 +127,23 @@ impl VerdictCache {
     fn make_room(&mut self, bytes: usize) {
         // One walk round the sets empties the cache: the loop ends.
         for _ in 0..SETS {
-            if self.bytes.saturating_add(bytes) <= MAX_BYTES {
+            if self.budget.has_room_for(bytes) {
                 return;
             }
             if let Some(set) = self.sets.get_mut(self.hand) {
                 for entry in set.iter_mut().filter_map(Option::take) {
-                    self.bytes = self.bytes.saturating_sub(entry.bytes);
+                    self.budget.give_back(entry.bytes);
                 }
             }
             self.hand = self.hand.wrapping_add(1) % SETS;
+        }
+    }
+}
+
+impl Drop for VerdictCache {
+    fn drop(&mut self) {
+        for entry in self.sets.iter().flatten().flatten() {
+            self.budget.give_back(entry.bytes);
         }
     }
 }
@@ -122,7 +168,7 @@ fn set_of(token: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a test may fail loudly")]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
 
@@ -136,36 +182,50 @@ mod tests {
         })
     }
 
+    fn cache() -> VerdictCache {
+        VerdictCache::new(Budget::default())
+    }
+
     #[test]
     fn the_whole_token_counts() {
-        let mut cache = VerdictCache::default();
-        cache.put(b"one.signature", verdict(10, 1), Time(1));
-        assert!(cache.get(b"one.signature").is_some());
-        assert!(cache.get(b"two.signature").is_none(), "same tail, another token");
+        let mut cache = cache();
+        cache.put(b"one.signature", verdict(10, 1), 60, Time(1));
+        assert!(cache.get(b"one.signature", Time(1)).is_some());
+        assert!(cache.get(b"two.signature", Time(1)).is_none(), "same tail, another token");
         cache.remove(b"one.signature");
-        assert!(cache.get(b"one.signature").is_none());
-        assert_eq!(cache.bytes, 0);
+        assert!(cache.get(b"one.signature", Time(1)).is_none());
+        assert_eq!(cache.budget.0.get(), 0);
     }
 
     #[test]
     fn what_has_ended_is_not_remembered() {
-        let mut cache = VerdictCache::default();
-        cache.put(b"t", verdict(10, 1), Time(10));
-        assert!(cache.get(b"t").is_none());
+        let mut cache = cache();
+        cache.put(b"t", verdict(10, 1), 60, Time(10));
+        assert!(cache.get(b"t", Time(10)).is_none());
+        cache.put(b"t", verdict(100_000, 1), 0, Time(10));
+        assert!(cache.get(b"t", Time(10)).is_none(), "a lifetime of 0 keeps nothing");
+        cache.put(b"t", verdict(100_000, 1), 5, Time(10));
+        assert!(cache.get(b"t", Time(5009)).is_some());
+        assert!(cache.get(b"t", Time(5010)).is_none());
     }
 
     #[test]
     fn a_hundred_thousand_tokens_stay_within_the_bounds() {
-        let mut cache = VerdictCache::default();
+        let budget = Budget::default();
+        let mut caches = [VerdictCache::new(budget.clone()), VerdictCache::new(budget.clone())];
         for number in 0..100_000u64 {
             let token = format!("header.payload.{number:08}");
-            cache.put(token.as_bytes(), verdict(10 + number, 1000), Time(1));
-            assert!(cache.bytes <= MAX_BYTES);
+            let cache = &mut caches[usize::from(number % 2 == 1)];
+            cache.put(token.as_bytes(), verdict(10 + number, 2000), 60, Time(1));
+            assert!(budget.0.get() <= MAX_BYTES);
         }
-        let kept = cache.sets.iter().flatten().flatten().count();
-        assert!(kept > 1000 && kept <= SETS * WAYS, "{kept} kept");
-        let counted: usize = cache.sets.iter().flatten().flatten().map(|e| e.bytes).sum();
-        assert_eq!(counted, cache.bytes);
-        assert!(cache.get(b"header.payload.00099999").is_some(), "the newest is there");
+        let entries = || caches.iter().flat_map(|cache| cache.sets.iter().flatten().flatten());
+        let kept = entries().count();
+        assert!(kept > 1000 && kept <= 2 * SETS * WAYS, "{kept} kept");
+        assert_eq!(entries().map(|entry| entry.bytes).sum::<usize>(), budget.0.get());
+        let newest = caches[1].get(b"header.payload.00099999", Time(1));
+        assert!(newest.is_some(), "the newest is there");
+        drop(caches);
+        assert_eq!(budget.0.get(), 0, "a cache that goes gives its bytes back");
     }
 }

@@ -242,7 +242,7 @@ pub(super) const FIELDS: &[Field] = &[
     row("principals.principal_claim", Texts, "null", Never(PRINCIPALS)),
     // O. Upstream headers
     row("upstream_access_token_header", Text, r#""authorization:bearer""#, Honoured),
-    row("upstream_access_token_jwk_header", Text, "null", Honoured),
+    row("upstream_access_token_jwk_header", Text, "null", Later),
     row("upstream_id_token_header", Text, "null", Later),
     row("upstream_id_token_jwk_header", Text, "null", Later),
     row("upstream_refresh_token_header", Text, "null", Later),

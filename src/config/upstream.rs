@@ -9,8 +9,6 @@ use super::reader::Reader;
 pub struct Upstream {
     /// Row O `upstream_access_token_header`, default `authorization:bearer`. `None`: switched off.
     pub access_token_header: Option<TokenHeader>,
-    /// Row O `upstream_access_token_jwk_header`: the key that verified the token, as JSON.
-    pub access_token_jwk_header: Option<String>,
     /// Row O `upstream_headers`, then `upstream_headers_claims` with `upstream_headers_names`.
     pub claim_headers: Vec<ClaimHeader>,
 }
@@ -50,11 +48,6 @@ impl Upstream {
         if let Some(header) = &access_token_header {
             take(reader, "upstream_access_token_header", &header.name);
         }
-        let access_token_jwk_header =
-            reader.checked("upstream_access_token_jwk_header", mapped_header_name);
-        if let Some(name) = &access_token_jwk_header {
-            take(reader, "upstream_access_token_jwk_header", name);
-        }
         let mut claim_headers = Vec::new();
         for (at, name, path) in reader.claim_headers("upstream_headers") {
             match mapped_header_name(&name) {
@@ -88,7 +81,6 @@ impl Upstream {
         }
         Upstream {
             access_token_header,
-            access_token_jwk_header,
             claim_headers,
         }
     }
@@ -99,10 +91,7 @@ impl Upstream {
             .access_token_header
             .iter()
             .map(|header| header.name.as_str());
-        let jwk = self.access_token_jwk_header.iter().map(String::as_str);
-        token
-            .chain(jwk)
-            .chain(self.claim_headers.iter().map(|header| header.name.as_str()))
+        token.chain(self.claim_headers.iter().map(|header| header.name.as_str()))
     }
 }
 

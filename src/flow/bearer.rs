@@ -14,7 +14,7 @@ use crate::authz::{self, Admission, Basis, Facts, KeyMark, Verdict};
 use crate::config::{Config, Place as Where};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
-use crate::http::{Request, argument, cookie_values};
+use crate::http::{Request, arguments, cookie_values};
 use crate::jose::{self, By, Jwk, Jws, Outcome};
 use crate::policy::Policy;
 use crate::provider::KeySet;
@@ -54,11 +54,14 @@ pub fn from_cache(
     credential: &Credential<'_>,
 ) -> Option<Result<(Admission, Edits), Refusal>> {
     let token = credential.token.as_bytes();
-    let Some(verdict) = policy.verdicts.borrow().get(token) else {
+    let now = host.now();
+    // Where the tick cannot call a provider, a request has to wait for the refresh that is due.
+    let must_wait = !host.abilities().shares_flights && policy.provider.is_due(now);
+    let known = policy.verdicts.borrow().get(token, now).filter(|_| !must_wait);
+    let Some(verdict) = known else {
         host.count(Counter::VerdictMiss);
         return None;
     };
-    let now = host.now();
     let keys = policy.provider.current();
     let facts = Facts {
         request,
@@ -70,7 +73,7 @@ pub fn from_cache(
         return None;
     }
     host.count(Counter::VerdictHit);
-    policy.provider.refresh_if_stale(host, now);
+    policy.provider.refresh_in_background(host, now);
     Some(conclude(policy, host, &facts, credential, &verdict, now))
 }
 
@@ -81,12 +84,13 @@ pub async fn authenticate(
     request: &Request,
     credential: &Credential<'_>,
 ) -> Result<(Admission, Edits), Refusal> {
-    let verdict = Rc::new(verify(policy, host, &credential.token).await?);
-    let now = host.now();
+    policy.provider.refresh_if_due(host).await;
+    let (verdict, ttl) = verify(policy, host, &credential.token).await?;
+    let (verdict, now) = (Rc::new(verdict), host.now());
     policy
         .verdicts
         .borrow_mut()
-        .put(credential.token.as_bytes(), verdict.clone(), now);
+        .put(credential.token.as_bytes(), verdict.clone(), ttl, now);
     let keys = policy.provider.current();
     let facts = Facts {
         request,
@@ -115,12 +119,13 @@ fn conclude(
     Ok((admission, edits))
 }
 
-/// What is to be thought of a token: its signature, its claims, the rules on them.
+/// What is to be thought of a token (its signature, its claims, the rules on them), and for how many
+/// seconds that may be remembered.
 async fn verify(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
     token: &str,
-) -> Result<Verdict, Refusal> {
+) -> Result<(Verdict, u64), Refusal> {
     let config = &policy.config;
     let arrived = host.now();
     let jws = Jws::parse(token).map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
@@ -149,19 +154,19 @@ async fn verify(
     let now = host.now();
     let end = check_times_and_issuer(&claims, config, issuer.as_deref(), now)?;
     let by_age = end_by_age(&claims, config, now);
-    let longest = Some(now.plus_seconds(config.caching.ttl_of(end.is_some())));
-    let valid_until = [end, by_age.clone().ok().flatten(), longest]
+    let valid_until = [end, by_age.clone().ok().flatten()]
         .into_iter()
         .flatten()
         .min()
-        .unwrap_or(now);
-    Ok(Verdict {
+        .unwrap_or(Time::END);
+    let verdict = Verdict {
         valid_until,
         key,
         rules: by_age.and_then(|_| authz::judge(&claims, config)),
         session_cookie: session_claim(&claims, config)?,
         headers: Rc::from(claim_headers(&claims, config)),
-    })
+    };
+    Ok((verdict, config.caching.ttl_of(end.is_some())))
 }
 
 /// HS*: only where it was asked for, with the client's secret (specification section 7.1). A public
@@ -192,20 +197,17 @@ async fn verify_with_key(
     jws: &Jws<'_>,
     arrived: Time,
 ) -> Result<(KeyMark, Rc<KeySet>), Refusal> {
+    let names_a_key = jws.header.names_a_key();
     let mut keys = policy.provider.keys(host).await?;
+    // For a token that names no key these are all that fit its algorithm.
     let mut found = any_good(&**host, jws, keys.named(&jws.header));
-    if found == Found::NoKey && !names_a_key(jws) {
-        found = any_good(&**host, jws, keys.fitting(jws.header.alg));
+    let unknown = found == Found::NoKey || found == Found::NoneGood && !names_a_key;
+    if unknown && let Some(newer) = policy.provider.rediscover(host, &keys, arrived).await {
+        keys = newer;
+        found = any_good(&**host, jws, keys.named(&jws.header));
     }
-    let unknown = found == Found::NoKey || found == Found::NoneGood && !names_a_key(jws);
-    if unknown {
-        if let Some(newer) = policy.provider.rediscover(host, &keys, arrived).await {
-            keys = newer;
-            found = any_good(&**host, jws, keys.named(&jws.header));
-        }
-        if found == Found::NoKey || !names_a_key(jws) {
-            found = any_good(&**host, jws, keys.fitting(jws.header.alg));
-        }
+    if found == Found::NoKey && names_a_key {
+        found = any_good(&**host, jws, keys.fitting(jws.header.alg));
     }
     match found {
         Found::Good(thumbprint) => Ok((
@@ -221,10 +223,6 @@ async fn verify_with_key(
             "the provider has no key for this token",
         )),
     }
-}
-
-fn names_a_key(jws: &Jws<'_>) -> bool {
-    jws.header.kid.is_some() || jws.header.x5t.is_some() || jws.header.x5t_s256.is_some()
 }
 
 #[derive(PartialEq, Eq)]
@@ -284,12 +282,9 @@ fn in_header<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<
 }
 
 fn in_query(request: &Request) -> Option<Credential<'_>> {
-    let token = argument(request.query()?, ARGUMENT)?;
-    let token = String::from_utf8_lossy(&token).into_owned();
-    Some(Credential {
-        token: Cow::Owned(token),
-        place: Place::Query(ARGUMENT),
-    })
+    let tokens: Vec<_> = arguments(request.query()?, ARGUMENT).take(2).collect();
+    let token = one_of(tokens.iter().map(Vec::as_slice))?;
+    Some(credential(token, Place::Query(ARGUMENT)).into_owned())
 }
 
 fn in_cookie<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<'a>> {

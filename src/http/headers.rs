@@ -15,8 +15,9 @@ pub struct Headers {
 impl Headers {
     /// Reads the serialized map of the Proxy-Wasm ABI: a count, the sizes of each name and value
     /// (all 32-bit little-endian), then each name and value followed by a NUL. `None` if the buffer
-    /// contradicts itself.
-    pub fn from_serialized(buffer: Vec<u8>) -> Option<Headers> {
+    /// contradicts itself. Names become lower case here, once: Kong delivers them as the client spelt
+    /// them.
+    pub fn from_serialized(mut buffer: Vec<u8>) -> Option<Headers> {
         if buffer.is_empty() {
             return Some(Headers::default());
         }
@@ -35,6 +36,7 @@ impl Headers {
             if value_end >= buffer.len() {
                 return None;
             }
+            buffer.get_mut(at..name_end)?.make_ascii_lowercase();
             places.push((at..name_end, value_at..value_end));
             at = value_end.checked_add(1)?;
             size_at = size_at.checked_add(8)?;
@@ -49,7 +51,8 @@ impl Headers {
         let mut headers = Headers::default();
         for (name, value) in pairs {
             let name_at = headers.buffer.len();
-            headers.buffer.extend_from_slice(name.as_ref());
+            let name = name.as_ref().to_ascii_lowercase();
+            headers.buffer.extend_from_slice(&name);
             let value_at = headers.buffer.len();
             headers.buffer.extend_from_slice(value.as_ref());
             headers
@@ -59,7 +62,7 @@ impl Headers {
         headers
     }
 
-    /// All pairs, in the order of arrival. Hosts deliver names in lower case.
+    /// All pairs, in the order of arrival, names in lower case.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.places.iter().map(|(name, value)| {
             (
@@ -72,7 +75,7 @@ impl Headers {
     /// All values of the headers named `name` (lower case).
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
-            .filter(move |(candidate, _)| candidate.eq_ignore_ascii_case(name.as_bytes()))
+            .filter(move |(candidate, _)| *candidate == name.as_bytes())
             .map(|(_, value)| value)
     }
 
@@ -92,6 +95,16 @@ impl Headers {
         self.all(name).next()
     }
 
+    /// Gives the first header named `name` another value.
+    pub fn replace_first(&mut self, name: &str, value: &[u8]) {
+        let at = self.buffer.len();
+        let found = self.iter().position(|(own, _)| own == name.as_bytes());
+        if let Some((_, place)) = found.and_then(|index| self.places.get_mut(index)) {
+            self.buffer.extend_from_slice(value);
+            *place = at..self.buffer.len();
+        }
+    }
+
     /// How many pairs there are.
     pub fn len(&self) -> usize {
         self.places.len()
@@ -103,8 +116,8 @@ impl Headers {
     }
 }
 
-/// Whether two header names are one name to an upstream that folds case and reads `_` as `-`, as
-/// CGI, WSGI, Rack and PHP do.
+/// Whether two header names are one name to some upstream. CGI, WSGI, Rack and PHP fold case and make
+/// one byte of `-` and `_`; lighttpd's CGI does so with every byte that is no letter or digit.
 pub fn same_name(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len()
         && a.iter()
@@ -113,9 +126,10 @@ pub fn same_name(a: &[u8], b: &[u8]) -> bool {
 }
 
 fn folded(byte: u8) -> u8 {
-    match byte {
-        b'_' => b'-',
-        other => other.to_ascii_lowercase(),
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
     }
 }
 
@@ -157,12 +171,22 @@ mod tests {
 
     #[test]
     fn reads_what_the_host_serializes() {
-        let bytes = serialized(&[(b"a", b"1"), (b"cookie", b""), (b"a", b"\xff\xfe")]);
+        let bytes = serialized(&[(b"a", b"1"), (b"Cookie", b""), (b"A", b"\xff\xfe")]);
         let headers = Headers::from_serialized(bytes).unwrap();
         assert_eq!(headers.len(), 3);
         assert_eq!(headers.all("a").collect::<Vec<_>>(), [&b"1"[..], b"\xff\xfe"]);
         assert_eq!(headers.only("cookie"), Some(&b""[..]));
         assert_eq!(headers.only("a"), None, "two copies are no single opinion");
+    }
+
+    #[test]
+    fn a_value_can_be_replaced() {
+        let mut headers = Headers::from_pairs([(":path", "/a"), ("x", "1")]);
+        headers.replace_first(":path", b"/longer");
+        headers.replace_first("y", b"nothing");
+        assert_eq!(headers.only(":path"), Some(&b"/longer"[..]));
+        assert_eq!(headers.only("x"), Some(&b"1"[..]));
+        assert_eq!(headers.len(), 2);
     }
 
     #[test]
@@ -175,8 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn names_fold_case_and_underscores() {
+    fn names_fold_case_and_separators() {
         assert!(same_name(b"X_User", b"x-user"));
+        assert!(same_name(b"x.user", b"x-user"));
         assert!(!same_name(b"x-user", b"x-users"));
     }
 

@@ -11,5 +11,5 @@ mod request;
 pub use cookies::{cookie_values, without_cookie};
 pub use headers::{Headers, same_name, strip_controls};
 pub use message::{Answer, Call, Response};
-pub use query::{argument, percent_decode, without_argument};
+pub use query::{arguments, percent_decode, without_argument};
 pub use request::Request;

@@ -1,13 +1,10 @@
 //! Arguments in a query string (`application/x-www-form-urlencoded`, WHATWG URL section 5).
 
-/// The decoded value of the only argument named `name`. A repeated argument is no argument: which
-/// copy an upstream would read is anybody's guess.
-pub fn argument(query: &[u8], name: &str) -> Option<Vec<u8>> {
-    let mut values = pairs(query).filter(|(key, _)| percent_decode(key) == name.as_bytes());
-    match (values.next(), values.next()) {
-        (Some((_, value)), None) => Some(percent_decode(value)),
-        _ => None,
-    }
+/// The decoded values of all arguments named `name`, in their order.
+pub fn arguments<'a>(query: &'a [u8], name: &'a str) -> impl Iterator<Item = Vec<u8>> + 'a {
+    pairs(query)
+        .filter(move |(key, _)| percent_decode(key) == name.as_bytes())
+        .map(|(_, value)| percent_decode(value))
 }
 
 /// The query without any argument named `name`, the others untouched and in order. `None` when
@@ -72,16 +69,12 @@ mod tests {
 
     #[test]
     fn finds_and_decodes() {
-        assert_eq!(argument(b"a=1&access_token=x%2By+z", "access_token"), Some(b"x+y z".to_vec()));
-        assert_eq!(argument(b"access%5Ftoken=t", "access_token"), Some(b"t".to_vec()));
-        assert_eq!(argument(b"access_token", "access_token"), Some(Vec::new()));
-        assert_eq!(argument(b"", "access_token"), None);
-    }
-
-    #[test]
-    fn a_repeated_argument_is_none() {
-        assert_eq!(argument(b"t=1&t=2", "t"), None);
-        assert_eq!(argument(b"t=1&%74=2", "t"), None);
+        let all = |query, name| arguments(query, name).collect::<Vec<_>>();
+        assert_eq!(all(b"a=1&access_token=x%2By+z", "access_token"), [b"x+y z"]);
+        assert_eq!(all(b"access%5Ftoken=t", "access_token"), [b"t"]);
+        assert_eq!(all(b"access_token", "access_token"), [b""]);
+        assert_eq!(all(b"t=1&%74=2", "t"), [b"1", b"2"]);
+        assert_eq!(arguments(b"", "access_token").count(), 0);
     }
 
     #[test]

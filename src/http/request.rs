@@ -44,6 +44,13 @@ impl Request {
             && self.headers.first("access-control-request-method").is_some()
     }
 
+    /// A call of gRPC: its client understands statuses and trailers, not bodies and redirects.
+    pub fn is_grpc(&self) -> bool {
+        self.headers
+            .first("content-type")
+            .is_some_and(|kind| kind.starts_with(b"application/grpc"))
+    }
+
     /// The request's id for the log, if the host or a proxy before it gave one that is printable.
     pub fn id(&self) -> &str {
         self.headers

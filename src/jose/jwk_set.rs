@@ -8,8 +8,8 @@ use super::alg::Algorithm;
 use super::header::JwsHeader;
 use super::jwk::Jwk;
 
-/// The longest key set that is read, in bytes.
-pub const MAX_SET: usize = 1024 * 1024;
+/// The longest key set that is read, in bytes: 64 keys with certificate chains have about 200 KB.
+pub const MAX_SET: usize = 256 * 1024;
 
 /// How many keys of a set are looked at.
 pub const MAX_KEYS: usize = 64;
@@ -103,7 +103,7 @@ impl JwkError {
 impl fmt::Display for JwkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            JwkError::TooLarge => "the key set is longer than 1 MiB",
+            JwkError::TooLarge => "the key set is longer than 256 KiB",
             JwkError::NotJson => "the key set is not JSON",
             JwkError::NoKeys => "the key set has no array `keys`",
         })

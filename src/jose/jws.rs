@@ -9,10 +9,10 @@ pub use super::header::JwsHeader;
 
 /// The longest token that is looked at, in bytes. Hosts let longer headers through than any provider
 /// makes tokens.
-pub const MAX_TOKEN: usize = 64 * 1024;
+pub const MAX_TOKEN: usize = 16 * 1024;
 
 /// The longest header that is parsed, in bytes of JSON.
-pub const MAX_HEADER: usize = 8 * 1024;
+pub const MAX_HEADER: usize = 4 * 1024;
 
 /// A token's parts (RFC 7515 section 3). Nothing in it is to be believed before
 /// [`verify`](super::verify) or [`verify_hmac`](super::verify_hmac) said so.

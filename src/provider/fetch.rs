@@ -1,5 +1,5 @@
 //! Fetching a provider's metadata (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3) and
-//! keys (RFC 7517 section 5). The limits: 1 MiB an answer, 64 keys a set, no redirects.
+//! keys (RFC 7517 section 5). The limits: 128 KiB of metadata, 256 KiB a key set, 64 keys a set, no redirects.
 
 use serde::Deserialize;
 use url::Url;
@@ -53,21 +53,12 @@ pub async fn key_set(
             }
         }
     }
-    let mut keys = KeySet {
+    Ok(KeySet {
         issuer,
         sets,
         fetched: host.now(),
-        serial: before.map_or(1, |keys| keys.serial.wrapping_add(1)),
-        generation: 1,
-    };
-    if let Some(before) = before {
-        keys.generation = if keys.same_keys(before) {
-            before.generation
-        } else {
-            before.generation.wrapping_add(1)
-        };
-    }
-    Ok(keys)
+        generation: 0,
+    })
 }
 
 async fn discover(
@@ -78,14 +69,28 @@ async fn discover(
     host.count(Counter::DiscoveryFetched);
     let url = settings.issuer.discovery_url();
     let body = get(settings, clusters, host, url, &settings.discovery_headers).await?;
+    if body.len() > MAX_METADATA {
+        return Err(Refusal::unexpected(
+            "discovery_unreadable",
+            format!("{url} is longer than 128 KiB"),
+        ));
+    }
     let metadata: Metadata = serde_json::from_slice(&body).map_err(|error| {
-        Refusal::unexpected("discovery_unreadable", format!("{url} is no metadata document: {error}"))
+        // Not the error's own text: it repeats what the document holds.
+        Refusal::unexpected(
+            "discovery_unreadable",
+            format!(
+                "{url} is no metadata document: a mistake at line {}, column {}",
+                error.line(),
+                error.column()
+            ),
+        )
     })?;
     let expected = settings.issuer.identifier.trim_end_matches('/');
     match &metadata.issuer {
         Some(issuer) if issuer.trim_end_matches('/') == expected => {}
         other => {
-            let named = other.as_deref().unwrap_or("no issuer");
+            let named = other.as_deref().map_or_else(|| "no issuer".to_owned(), printable);
             let reason = format!("{url} names {named}, the configuration {expected}");
             match settings.verify_issuer {
                 IssuerCheck::Strict => return Err(Refusal::unexpected("issuer_mismatch", reason)),
@@ -133,10 +138,10 @@ async fn jwks(
         Refusal::unexpected("jwks_unreadable", format!("{url} is no key set: {error}"))
     })?;
     for (kid, reason) in &set.skipped {
-        let kid = kid.as_deref().unwrap_or("without kid");
+        let kid = kid.as_deref().map_or_else(|| "without kid".to_owned(), printable);
         host.log(
             Level::Info,
-            &format!("oidc-filter: key_skipped: {url}: key {kid:?}: {reason}"),
+            &format!("oidc-filter: key_skipped: {url}: key {kid}: {reason}"),
         );
     }
     Ok(set)
@@ -178,6 +183,14 @@ async fn get(
         )),
         Err(error) => Err(Refusal::unexpected("provider_unreachable", format!("{url}: {error}"))),
     }
+}
+
+/// The longest metadata document that is read, in bytes.
+const MAX_METADATA: usize = 128 * 1024;
+
+/// A provider's text for the log: not long, and on one line.
+fn printable(text: &str) -> String {
+    text.chars().take(200).flat_map(char::escape_default).collect()
 }
 
 /// Some providers' firewalls refuse calls without one; Envoy sends none.

@@ -11,9 +11,7 @@ pub struct KeySet {
     pub sets: Vec<JwkSet>,
     /// When the fetch ended.
     pub fetched: Time,
-    /// Differs between any two fetches.
-    pub serial: u64,
-    /// Changes when the set of keys does: what an older generation's key verified is looked at again.
+    /// Changes when the set of keys in force does: what an older generation's key verified is looked at again.
     pub generation: u64,
 }
 

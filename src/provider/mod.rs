@@ -16,6 +16,9 @@ use crate::host::{Counter, Host, Level, Task, Time};
 /// The wait after a failed attempt, in seconds, where `rediscovery_lifetime` is not shorter.
 const RETRY_SECONDS: u64 = 5;
 
+/// How many requests may look for an unknown key at once where each has to do so by itself (Kong).
+const MOST_OWN_FLIGHTS: u32 = 8;
+
 /// All providers of one virtual machine. Fifty routes on one provider fetch its keys once.
 #[derive(Default)]
 pub struct Providers {
@@ -30,20 +33,60 @@ pub struct Provider {
     ttl: u64,
     name: String,
     keys: RefCell<Option<Rc<KeySet>>>,
-    /// When the last attempt of any kind began, and how it ended.
-    attempt: Cell<Option<Attempt>>,
+    /// How the last fetch ended that a request waited for.
+    needed: Cell<Option<Attempt>>,
+    /// How the last one ended that nobody waited for. It says nothing about a request's own: on Kong
+    /// a call from the tick resolves names in another way.
+    refreshed: Cell<Option<Attempt>>,
     /// When keys were last fetched because of an unknown one.
     rediscovered: Cell<Option<Time>>,
     last_error: RefCell<Option<Refusal>>,
-    refreshing: Cell<bool>,
+    /// A refresh is waiting for its tick, or under way.
+    refreshing: Flag,
     /// How many fetches are under way: one on Envoy, one per request on Kong.
-    flights: Cell<u32>,
+    flights: Flag,
+    /// Counts fetches, and which of them the keys are from: an older one never replaces a newer.
+    begun: Cell<u64>,
+    kept: Cell<u64>,
 }
 
 #[derive(Clone, Copy)]
 struct Attempt {
     ended: Time,
     failed: bool,
+}
+
+/// Counts what is under way. A task may be dropped anywhere (its request left, its root ended), so the
+/// count goes down with a guard.
+#[derive(Default)]
+struct Flag(Rc<Cell<u32>>);
+
+struct Raised(Rc<Cell<u32>>);
+
+impl Flag {
+    fn raise(&self) -> Raised {
+        self.0.set(self.0.get().saturating_add(1));
+        Raised(self.0.clone())
+    }
+
+    fn count(&self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// Why keys are fetched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// A request waits for them.
+    Needed,
+    /// They are older than `cache_ttl`, and good still.
+    Refresh,
 }
 
 impl Providers {
@@ -72,11 +115,14 @@ impl Provider {
             ttl: config.caching.ttl,
             name: config.provider.issuer.identifier.clone(),
             keys: RefCell::new(None),
-            attempt: Cell::new(None),
+            needed: Cell::new(None),
+            refreshed: Cell::new(None),
             rediscovered: Cell::new(None),
             last_error: RefCell::new(None),
-            refreshing: Cell::new(false),
-            flights: Cell::new(0),
+            refreshing: Flag::default(),
+            flights: Flag::default(),
+            begun: Cell::new(0),
+            kept: Cell::new(0),
         }
     }
 
@@ -94,8 +140,8 @@ impl Provider {
         if let Some(keys) = self.current() {
             return Ok(keys);
         }
-        if !self.just_failed(host.now()) {
-            self.fly(host).await;
+        if !self.just_failed(&self.needed, host.now()) {
+            self.fly(host, Purpose::Needed).await;
         }
         self.current().ok_or_else(|| {
             let error = self.last_error.borrow().clone();
@@ -106,15 +152,15 @@ impl Provider {
     }
 
     /// Fetches the keys anew because a token names one that `seen` does not hold; at most once per
-    /// `rediscovery_lifetime`. `None`: not now, or nothing new. A failed attempt leaves what is
-    /// cached as it is.
+    /// `rediscovery_lifetime`, or 5 s after an attempt that failed (specification section 7.1).
+    /// `None`: not now, or nothing new. A failed attempt leaves what is cached as it is.
     pub async fn rediscover(
         self: &Rc<Self>,
         host: &Rc<dyn Host>,
         seen: &KeySet,
         arrived: Time,
     ) -> Option<Rc<KeySet>> {
-        let newer = |keys: &Rc<KeySet>| keys.serial != seen.serial;
+        let newer = |keys: &Rc<KeySet>| !std::ptr::eq(&raw const **keys, seen);
         if let Some(keys) = self.current().filter(newer) {
             // Somebody else fetched them meanwhile.
             return Some(keys);
@@ -125,60 +171,90 @@ impl Provider {
         let too_soon = self.rediscovered.get().is_some_and(|last| {
             now < last.plus_seconds(self.settings.rediscovery_lifetime)
         });
-        if fresh || too_soon && !self.flying_now() || self.just_failed(now) {
+        if fresh || too_soon && !self.may_join(&**host) || self.just_failed(&self.needed, now) {
             return None;
         }
         self.rediscovered.set(Some(now));
-        self.fly(host).await;
+        self.fly(host, Purpose::Needed).await;
+        if self.needed.get().is_some_and(|last| last.failed) {
+            self.rediscovered.set(None);
+        }
         self.current().filter(newer)
     }
 
-    /// Leaves a refresh to the next tick when the keys are older than `cache_ttl`.
-    pub fn refresh_if_stale(self: &Rc<Self>, host: &dyn Host, now: Time) {
+    /// Whether a fetch is under way whose result this request may have as well. On Kong it makes a
+    /// call of its own, so a stranger must not be able to cause many of them.
+    fn may_join(&self, host: &dyn Host) -> bool {
+        let flights = self.flights.count();
+        flights > 0 && (host.abilities().shares_flights || flights < MOST_OWN_FLIGHTS)
+    }
+
+    /// Whether the keys are older than `cache_ttl` and nobody is about to fetch them.
+    pub fn is_due(&self, now: Time) -> bool {
         let stale = self
             .keys
             .borrow()
             .as_ref()
             .is_some_and(|keys| now >= keys.fetched.plus_seconds(self.ttl));
-        if !stale || self.refreshing.get() || self.just_failed(now) {
+        stale && self.refreshing.count() == 0 && !self.just_failed(&self.refreshed, now)
+    }
+
+    /// Leaves a refresh to the next tick, if one is due. Where the tick cannot call, a request that
+    /// waits anyway does it: [`Provider::refresh_if_due`].
+    pub fn refresh_in_background(self: &Rc<Self>, host: &dyn Host, now: Time) {
+        if !host.abilities().shares_flights || !self.is_due(now) {
             return;
         }
-        self.refreshing.set(true);
-        let provider = self.clone();
+        let (provider, raised) = (self.clone(), self.refreshing.raise());
         host.background(Box::new(move |host| {
             Box::pin(async move {
-                provider.fly(&host).await;
-                provider.refreshing.set(false);
+                provider.fly(&host, Purpose::Refresh).await;
+                drop(raised);
             })
         }));
     }
 
+    /// Fetches keys that are older than `cache_ttl`: now, or on the next tick where that can call.
+    pub async fn refresh_if_due(self: &Rc<Self>, host: &Rc<dyn Host>) {
+        let now = host.now();
+        if host.abilities().shares_flights {
+            self.refresh_in_background(&**host, now);
+        } else if self.is_due(now) {
+            let _raised = self.refreshing.raise();
+            self.fly(host, Purpose::Refresh).await;
+        }
+    }
+
     /// One fetch, shared with everybody who wants the same now.
-    async fn fly(self: &Rc<Self>, host: &Rc<dyn Host>) {
+    async fn fly(self: &Rc<Self>, host: &Rc<dyn Host>, purpose: Purpose) {
         let provider = self.clone();
         let key = format!("keys {:p}", Rc::as_ptr(self));
         host.join(&key, &mut |flight_host| {
             let provider = provider.clone();
-            let task: Task<()> = Box::pin(async move { provider.fetch(flight_host).await });
+            let task: Task<()> = Box::pin(async move { provider.fetch(flight_host, purpose).await });
             task
         })
         .await;
     }
 
-    async fn fetch(self: Rc<Self>, host: Rc<dyn Host>) {
-        self.flights.set(self.flights.get().saturating_add(1));
+    async fn fetch(self: Rc<Self>, host: Rc<dyn Host>, purpose: Purpose) {
+        let _raised = self.flights.raise();
+        let number = self.begun.get().wrapping_add(1);
+        self.begun.set(number);
         let before = self.current();
         let fetched = fetch::key_set(&self.settings, &self.clusters, &*host, before.as_deref()).await;
-        self.flights.set(self.flights.get().saturating_sub(1));
-        let ended = host.now();
-        self.attempt.set(Some(Attempt {
-            ended,
+        let attempt = match purpose {
+            Purpose::Needed => &self.needed,
+            Purpose::Refresh => &self.refreshed,
+        };
+        attempt.set(Some(Attempt {
+            ended: host.now(),
             failed: fetched.is_err(),
         }));
         match fetched {
             Ok(keys) => {
                 *self.last_error.borrow_mut() = None;
-                *self.keys.borrow_mut() = Some(Rc::new(keys));
+                self.keep(keys, number);
             }
             Err(refusal) => {
                 host.count(Counter::FetchFailed);
@@ -194,13 +270,24 @@ impl Provider {
         }
     }
 
-    fn flying_now(&self) -> bool {
-        self.flights.get() > 0
+    /// Puts keys in force, unless a fetch that began later has brought some already. The generation
+    /// is judged against those in force now, not against those of when the fetch began.
+    fn keep(&self, mut keys: KeySet, number: u64) {
+        if number < self.kept.get() {
+            return;
+        }
+        self.kept.set(number);
+        keys.generation = match self.current() {
+            Some(before) if keys.same_keys(&before) => before.generation,
+            Some(before) => before.generation.wrapping_add(1),
+            None => 1,
+        };
+        *self.keys.borrow_mut() = Some(Rc::new(keys));
     }
 
-    fn just_failed(&self, now: Time) -> bool {
+    fn just_failed(&self, attempt: &Cell<Option<Attempt>>, now: Time) -> bool {
         let wait = RETRY_SECONDS.min(self.settings.rediscovery_lifetime);
-        self.attempt
+        attempt
             .get()
             .is_some_and(|last| last.failed && now < last.ended.plus_seconds(wait))
     }

@@ -31,6 +31,8 @@ impl Status {
 pub enum Map {
     /// The client's request headers.
     Request = 0,
+    /// The client's request trailers.
+    RequestTrailers = 1,
     /// The headers of a callout's answer.
     CallAnswer = 6,
 }
@@ -248,11 +250,11 @@ pub fn replace_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
     Status(status).ok()
 }
 
-/// Removes all copies of a request header. On Kong this does not reach the upstream.
-pub fn remove_request_header(name: &[u8]) -> Result<(), Status> {
+/// Removes all copies of a request header or trailer. On Kong this does not reach the upstream.
+pub fn remove_request_header(map: Map, name: &[u8]) -> Result<(), Status> {
     // SAFETY: a live pointer with its size; the host only reads.
     let status = unsafe {
-        import::proxy_remove_header_map_value(Map::Request as u32, name.as_ptr(), name.len())
+        import::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len())
     };
     Status(status).ok()
 }

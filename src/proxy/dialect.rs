@@ -2,7 +2,7 @@
 
 use super::abi;
 use crate::host::CallError;
-use crate::http::{Answer, Call, Headers};
+use crate::http::{Answer, Call, Headers, Request};
 
 /// The host we run in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,18 @@ impl Dialect {
     }
 }
 
+/// The request as its client sent it.
+///
+/// Kong's `:path` is decoded: a `%3F` in it would look like the beginning of the query. The raw target
+/// stands in a variable, without which nothing can be decided there.
+pub fn request(dialect: Dialect, mut headers: Headers) -> Option<Request> {
+    if dialect == Dialect::Kong {
+        let target = abi::property(b"ngx.request_uri").ok()?;
+        headers.replace_first(":path", &target);
+    }
+    Some(Request::new(headers))
+}
+
 /// Reads the answer of the call response callback under way.
 ///
 /// The header count is looked at first: with none, every other read fails on both hosts.
@@ -74,6 +86,11 @@ pub fn read_answer(
     header_count: u32,
     body_size: usize,
 ) -> Result<Answer, CallError> {
+    let broken = || CallError::NoAnswer("the connection broke before an answer".to_owned());
+    if dialect == Dialect::Envoy && header_count == 0 {
+        return Err(broken());
+    }
+    // On Kong the reason stands in a pseudo-header that may be the only one.
     let headers = abi::headers(abi::Map::CallAnswer)
         .ok()
         .and_then(Headers::from_serialized)
@@ -86,7 +103,7 @@ pub fn read_answer(
         });
     }
     if header_count == 0 || headers.is_empty() {
-        return Err(CallError::NoAnswer("the connection broke before an answer".to_owned()));
+        return Err(broken());
     }
     let status = headers
         .first(":status")
@@ -140,17 +157,47 @@ impl Poison {
     /// and who asked must answer now instead of pausing.
     pub fn set() -> Option<Poison> {
         let mode = abi::property(b"ngx.kong_proxy_mode").ok()?;
-        let (property, poisoned): (&'static [u8], fn(&[u8]) -> Vec<u8>) = match mode.as_slice() {
-            b"grpc" => (b"ngx.upstream_scheme", |_| b"denied".to_vec()),
-            _ => (b"ngx.upstream_uri", |uri| [b".invalid:1", uri].concat()),
-        };
+        let grpc = mode == b"grpc";
+        let property = if grpc { UPSTREAM_SCHEME } else { UPSTREAM_URI };
         let kept = abi::property(property).ok()?;
-        abi::set_property(property, &poisoned(&kept)).ok()?;
+        let poisoned = if grpc {
+            b"denied".to_vec()
+        } else {
+            [b".invalid:1", kept.as_slice()].concat()
+        };
+        abi::set_property(property, &poisoned).ok()?;
         Some(Poison { property, kept })
     }
 
-    /// Gives the upstream call back what it needs.
-    pub fn lift(&self) -> Result<(), abi::Status> {
-        abi::set_property(self.property, &self.kept)
+    /// Gives the upstream call back what it needs, with another query where one is given.
+    pub fn lift(&self, query: Option<Option<&[u8]>>) -> Result<(), abi::Status> {
+        match query {
+            None => abi::set_property(self.property, &self.kept),
+            Some(query) if self.property == UPSTREAM_URI => {
+                abi::set_property(UPSTREAM_URI, &with_query(&self.kept, query))
+            }
+            Some(query) => {
+                replace_upstream_query(query)?;
+                abi::set_property(self.property, &self.kept)
+            }
+        }
+    }
+}
+
+/// Gives the request another query on its way to Kong's upstream.
+pub fn replace_upstream_query(query: Option<&[u8]>) -> Result<(), abi::Status> {
+    let uri = abi::property(UPSTREAM_URI)?;
+    abi::set_property(UPSTREAM_URI, &with_query(&uri, query))
+}
+
+/// What Kong sends: setting `:path` has no effect there.
+const UPSTREAM_URI: &[u8] = b"ngx.upstream_uri";
+const UPSTREAM_SCHEME: &[u8] = b"ngx.upstream_scheme";
+
+fn with_query(uri: &[u8], query: Option<&[u8]>) -> Vec<u8> {
+    let path = uri.split(|byte| *byte == b'?').next().unwrap_or_default();
+    match query {
+        Some(query) => [path, b"?", query].concat(),
+        None => path.to_vec(),
     }
 }

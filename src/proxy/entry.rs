@@ -45,7 +45,7 @@ pub fn configure(root: u32, size: usize) -> bool {
         match parsed {
             Ok((config, warnings)) => {
                 log_start(world, dialect, &config, &warnings);
-                root.set_policy(Policy::new(config, world.providers()));
+                root.set_policy(Policy::new(config, world.shared()));
                 true
             }
             Err(errors) => {
@@ -114,7 +114,7 @@ pub fn request_body(context: u32, size: usize, end: bool) -> u32 {
 /// The trailers end a body that had no end mark of its own.
 pub fn request_trailers(context: u32) -> u32 {
     world(|world| match world.stream(context) {
-        Some(stream) => stream.on_body_end(world),
+        Some(stream) => stream.on_trailers(world),
         None => deny_unknown(world),
     })
 }

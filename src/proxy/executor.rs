@@ -37,9 +37,15 @@ pub struct Executor {
     tasks: RefCell<HashMap<u64, Slot>>,
     next: RefCell<u64>,
     ready: Ready,
-    calls: Rc<RefCell<HashMap<u32, Rc<Cell<CallResult>>>>>,
-    flights: Rc<RefCell<HashMap<(u32, String), Rc<Flight>>>>,
+    calls: Rc<RefCell<Calls>>,
+    flights: Rc<RefCell<Flights>>,
 }
+
+/// Who waits for which answer, by the host's token.
+type Calls = HashMap<u32, Rc<Cell<CallResult>>>;
+
+/// What is flown, by root and name.
+type Flights = HashMap<(u32, String), Rc<Flight>>;
 
 struct Slot {
     owner: Owner,
@@ -71,6 +77,26 @@ impl Executor {
         let slot = self.tasks.borrow_mut().remove(&id);
         // Dropped here, with no borrow held: a future's destructor may come back to us.
         drop(slot);
+    }
+
+    /// Ends all that a root had under way: its tasks are dropped, and who joined its flights is woken.
+    pub fn end_root(&self, root: u32) {
+        let dropped: Vec<Slot> = {
+            let mut tasks = self.tasks.borrow_mut();
+            let ids: Vec<u64> = tasks
+                .iter()
+                .filter(|(_, slot)| slot.owner == Owner::Root(root))
+                .map(|(id, _)| *id)
+                .collect();
+            ids.iter().filter_map(|id| tasks.remove(id)).collect()
+        };
+        drop(dropped);
+        let landed: Vec<Rc<Flight>> = {
+            let mut flights = self.flights.borrow_mut();
+            let ids: Vec<_> = flights.keys().filter(|(owner, _)| *owner == root).cloned().collect();
+            ids.iter().filter_map(|id| flights.remove(id)).collect()
+        };
+        landed.iter().for_each(|flight| flight.land());
     }
 
     /// Polls every task that was woken, until none is left. `enter` makes a task's context the
@@ -158,6 +184,11 @@ impl Executor {
     pub fn len(&self) -> usize {
         self.tasks.borrow().len()
     }
+
+    /// Whether there is no task.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A value that one side fills and the other waits for.
@@ -228,7 +259,7 @@ impl Future for JoinFuture {
 }
 
 struct CallFuture {
-    calls: Rc<RefCell<HashMap<u32, Rc<Cell<CallResult>>>>>,
+    calls: Rc<RefCell<Calls>>,
     state: CallState,
 }
 

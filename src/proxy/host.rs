@@ -126,8 +126,10 @@ impl Host for Door {
     }
 
     fn abilities(&self) -> Abilities {
+        let envoy = dialect() == Dialect::Envoy;
         Abilities {
-            removes_headers: dialect() == Dialect::Envoy,
+            removes_headers: envoy,
+            shares_flights: envoy,
         }
     }
 

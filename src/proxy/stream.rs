@@ -6,14 +6,15 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::abi;
-use super::dialect::{Dialect, Poison};
+use super::dialect::{self, Dialect, Poison};
 use super::executor::{self, Owner};
 use super::host::Door;
 use super::world::{Root, World, world};
 use crate::authz::Admission;
 use crate::engine::{self, Decision, Step};
 use crate::host::{BodyError, Level, Task, Time};
-use crate::http::{Headers, Request, Response};
+use crate::http::{Headers, Response};
+use crate::policy::Policy;
 use crate::upstream::{Edits, QueryEdit};
 
 /// What a request callback answers to go on.
@@ -42,6 +43,9 @@ pub struct Stream {
     called_out: Cell<bool>,
     hold: RefCell<Hold>,
     poison: RefCell<Option<Poison>>,
+    /// What the request began under.
+    policy: RefCell<Option<Rc<Policy>>>,
+    grpc: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,11 +60,13 @@ enum Phase {
     Replied,
 }
 
+type BodyResult = Result<Vec<u8>, BodyError>;
+
 /// Whether, and how far, the body is read for the decision.
 #[derive(Default)]
 struct Hold {
     /// Somebody waits for the body here.
-    waiting: Option<Rc<executor::Cell<Result<Vec<u8>, BodyError>>>>,
+    waiting: Option<Rc<executor::Cell<BodyResult>>>,
     since: Option<Time>,
     /// The request ended with its headers, or its body was already handed over.
     over: bool,
@@ -78,37 +84,38 @@ impl Stream {
             called_out: Cell::new(false),
             hold: RefCell::new(Hold::default()),
             poison: RefCell::new(None),
+            policy: RefCell::new(None),
+            grpc: Cell::new(false),
         }
     }
 
     /// The headers have come: the hot path first, a task for the rest.
     pub fn on_headers(self: &Rc<Stream>, world: &World, end: bool) -> u32 {
-        let Some(policy) = self.root.policy() else {
-            world.log(
-                Level::Error,
-                "oidc-filter: not_configured: the configuration was refused (see the log at start)",
-            );
-            self.reply(Response::new(500).with_json(&engine::unexpected_body()));
-            return PAUSE;
-        };
-        let headers = abi::headers(abi::Map::Request)
+        let request = abi::headers(abi::Map::Request)
             .ok()
-            .and_then(Headers::from_serialized);
-        let Some(headers) = headers else {
-            world.log(Level::Error, "oidc-filter: headers_unreadable: the host gave no headers");
-            self.reply(Response::new(500).with_json(&engine::unexpected_body()));
-            return PAUSE;
+            .and_then(Headers::from_serialized)
+            .and_then(|headers| dialect::request(world.dialect(), headers));
+        let Some(request) = request else {
+            return self.fail(world, "headers_unreadable: the host gave no headers");
         };
-        if world.dialect() == Dialect::Kong && headers.len() >= KONG_HEADER_LIMIT {
+        self.grpc.set(request.is_grpc());
+        let Some(policy) = self.root.policy() else {
+            return self.fail(
+                world,
+                "not_configured: the configuration was refused (see the log at start)",
+            );
+        };
+        *self.policy.borrow_mut() = Some(policy.clone());
+        if world.dialect() == Dialect::Kong && request.headers.len() >= KONG_HEADER_LIMIT {
             // Kong cuts the list there: what lies behind could be a forged identity.
             self.reply(Response::new(431));
             return PAUSE;
         }
-        if end || world.dialect() == Dialect::Kong && announces_no_body(&headers) {
+        if end || world.dialect() == Dialect::Kong && announces_no_body(&request.headers) {
             self.hold.borrow_mut().over = true;
         }
         let root_door = Door::of_root(self.root.clone());
-        let step = engine::begin(&policy, Request::new(headers), &*root_door, &|| {
+        let step = engine::begin(&policy, request, &*root_door, &|| {
             Door::of_stream(self.clone())
         });
         match step {
@@ -154,13 +161,35 @@ impl Stream {
         PAUSE
     }
 
-    /// The body ended with its trailers.
-    pub fn on_body_end(self: &Rc<Stream>, world: &World) -> u32 {
-        let size = MAX_BODY.saturating_add(1);
-        match abi::buffer(abi::Buffer::RequestBody, size) {
-            Ok(body) => self.on_body(world, body.len(), true),
-            Err(_) => self.on_body(world, 0, true),
+    /// The body ended with its trailers, which go upstream as headers do.
+    pub fn on_trailers(self: &Rc<Stream>, world: &World) -> u32 {
+        let size = if self.hold.borrow().waiting.is_some() {
+            let most = MAX_BODY.saturating_add(1);
+            abi::buffer(abi::Buffer::RequestBody, most).map_or(0, |body| body.len())
+        } else {
+            0
+        };
+        let answer = self.on_body(world, size, true);
+        if self.phase.get() != Phase::Replied && !self.strip_trailers() {
+            return self.fail(world, "trailers_not_stripped: the host refused an edit");
         }
+        answer
+    }
+
+    /// Takes the names that are ours out of the trailers: an upstream may read them as headers
+    /// (RFC 9110 section 6.5.1).
+    fn strip_trailers(&self) -> bool {
+        let policy = self.policy.borrow().clone();
+        let trailers = abi::headers(abi::Map::RequestTrailers)
+            .ok()
+            .and_then(Headers::from_serialized);
+        let (Some(policy), Some(trailers)) = (policy, trailers) else {
+            return false;
+        };
+        trailers
+            .iter()
+            .filter(|(name, _)| policy.names.owns(name))
+            .all(|(name, _)| abi::remove_request_header(abi::Map::RequestTrailers, name).is_ok())
     }
 
     /// The client is gone: drop what was done for it.
@@ -231,13 +260,11 @@ impl Stream {
                     match Poison::set() {
                         Some(poison) => *self.poison.borrow_mut() = Some(poison),
                         None => {
-                            world.log(
-                                Level::Error,
-                                "oidc-filter: not_poisoned: this host cannot be kept from going on",
-                            );
-                            self.reply(Response::new(500).with_json(&engine::unexpected_body()));
                             self.abandon(world);
-                            return PAUSE;
+                            return self.fail(
+                                world,
+                                "not_poisoned: this host cannot be kept from going on",
+                            );
                         }
                     }
                 }
@@ -260,12 +287,9 @@ impl Stream {
         let waiting = self.phase.get();
         if self.pending.get() > 0 {
             world(|world| {
-                world.log(
-                    Level::Error,
-                    "oidc-filter: forward_while_calling: a decision came before its call ended",
-                );
+                self.fail(world, "forward_while_calling: a decision came before its call ended")
             });
-            return self.reply(Response::new(500).with_json(&engine::unexpected_body()));
+            return;
         }
         let applied = match world(World::dialect) {
             Dialect::Envoy => apply_on_envoy(edits),
@@ -273,21 +297,26 @@ impl Stream {
         };
         if let Err(status) = applied {
             world(|world| {
-                world.log(
-                    Level::Error,
-                    &format!(
-                        "oidc-filter: headers_not_written: the host refused an edit (status {})",
-                        status.0
-                    ),
-                );
+                let status = status.0;
+                self.fail(
+                    world,
+                    &format!("headers_not_written: the host refused an edit (status {status})"),
+                )
             });
-            return self.reply(Response::new(500).with_json(&engine::unexpected_body()));
+            return;
         }
         self.phase.set(Phase::Forwarded);
         if waiting == Phase::Paused && world(World::dialect) == Dialect::Envoy {
             // Kong goes on by itself when this callback returns.
             let _ = abi::continue_request();
         }
+    }
+
+    /// Answers 500 for a reason that stands in the log, and says what the callback answers then.
+    fn fail(&self, world: &World, reason: &str) -> u32 {
+        world.log(Level::Error, &format!("oidc-filter: {reason}"));
+        self.reply(engine::unexpected(self.grpc.get()));
+        PAUSE
     }
 
     fn reply(&self, reply: Response) {
@@ -314,7 +343,7 @@ fn announces_no_body(headers: &Headers) -> bool {
 
 fn apply_on_envoy(edits: &Edits) -> Result<(), abi::Status> {
     for name in &edits.strip {
-        abi::remove_request_header(name)?;
+        abi::remove_request_header(abi::Map::Request, name)?;
     }
     for (name, value) in edits.set() {
         abi::add_request_header(name, value)?;
@@ -337,20 +366,14 @@ fn apply_on_kong(edits: &Edits, poison: Option<&Poison>) -> Result<(), abi::Stat
     for (name, value) in edits.set() {
         abi::replace_request_header(name, value)?;
     }
-    if let Some(poison) = poison {
-        poison.lift()?;
+    // Last, and in one step: until it is written, nothing can go upstream.
+    match &edits.query {
+        QueryEdit::Keep => poison.map_or(Ok(()), |poison| poison.lift(None)),
+        QueryEdit::Replace { query, .. } => match poison {
+            Some(poison) => poison.lift(Some(query.as_deref())),
+            None => dialect::replace_upstream_query(query.as_deref()),
+        },
     }
-    if let QueryEdit::Replace { query, .. } = &edits.query {
-        let uri = abi::property(b"ngx.upstream_uri")?;
-        let path = uri.split(|byte| *byte == b'?').next().unwrap_or_default();
-        let mut edited = path.to_vec();
-        if let Some(query) = query {
-            edited.push(b'?');
-            edited.extend_from_slice(query);
-        }
-        abi::set_property(b"ngx.upstream_uri", &edited)?;
-    }
-    Ok(())
 }
 
 /// Ends requests that wait for a body on a host that will never deliver one: Envoy without
@@ -366,13 +389,12 @@ pub fn end_hopeless_holds(world: &World) {
         };
         let now = Door::of_root(stream.root.clone()).now();
         if now >= since.plus_seconds(HOPELESS_HOLD_SECONDS) && world.enter(stream.id) {
-            world.log(
-                Level::Error,
-                "oidc-filter: body_never_came: set `allow_on_headers_stop_iteration: true` in the \
-                 filter's configuration of Envoy, or `request_body: off` in ours",
-            );
             stream.abandon(world);
-            stream.reply(Response::new(500).with_json(&engine::unexpected_body()));
+            stream.fail(
+                world,
+                "body_never_came: set `allow_on_headers_stop_iteration: true` in the filter's \
+                 configuration of Envoy, or `request_body: off` in ours",
+            );
         }
     }
 }

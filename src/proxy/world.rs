@@ -10,8 +10,7 @@ use super::executor::{Executor, Owner};
 use super::host::Door;
 use super::stream::Stream;
 use crate::host::{Counter, Host, Level, Task};
-use crate::policy::Policy;
-use crate::provider::Providers;
+use crate::policy::{Policy, Shared};
 
 /// A job that no request waits for.
 pub type Job = Box<dyn FnOnce(Rc<dyn Host>) -> Task<()>>;
@@ -22,7 +21,7 @@ pub struct World {
     dialect: OnceCell<Dialect>,
     roots: RefCell<HashMap<u32, Rc<Root>>>,
     streams: RefCell<HashMap<u32, Rc<Stream>>>,
-    providers: Rc<Providers>,
+    shared: Shared,
     /// The tasks of this worker.
     pub executor: Executor,
     counters: OnceCell<Vec<Option<u32>>>,
@@ -96,9 +95,9 @@ impl World {
         self.detect_dialect()
     }
 
-    /// The providers that all policies of this virtual machine share.
-    pub fn providers(&self) -> &Rc<Providers> {
-        &self.providers
+    /// What all policies of this virtual machine share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Adds a root context.
@@ -117,10 +116,13 @@ impl World {
         self.roots.borrow().get(&id).cloned()
     }
 
-    /// Forgets a root. Its requests under way hold it until they end.
+    /// Forgets a root. Its requests under way hold it until they end; its flights end here, and who
+    /// waits for one of them looks again.
     pub fn remove_root(&self, id: u32) {
         let root = self.roots.borrow_mut().remove(&id);
         drop(root);
+        self.executor.end_root(id);
+        self.run();
     }
 
     /// Adds a request.

@@ -91,14 +91,22 @@ impl Edits {
         let mut query = QueryEdit::Keep;
         match hidden {
             Some(Place::Header(name)) => {
-                if keep.is_none_or(|kept| kept != name.as_bytes())
-                    && !strip.iter().any(|stripped| stripped == name.as_bytes())
-                {
-                    strip.push(name.as_bytes().to_vec());
+                let name = name.as_bytes();
+                let stays = keep.is_some_and(|kept| kept == name);
+                let goes_already = strip.iter().any(|stripped| stripped == name);
+                if !stays && !goes_already {
+                    strip.push(name.to_vec());
                 }
             }
             Some(Place::Query(name)) => query = without_credential(request, name),
             Some(Place::Cookie(name)) => {
+                if !abilities.removes_headers && request.headers.only("cookie").is_none() {
+                    return Err(Refusal::new(
+                        Kind::BadRequest,
+                        "cookie_lines_repeated",
+                        "this host cannot hide a cookie among several Cookie lines",
+                    ));
+                }
                 strip.push(b"cookie".to_vec());
                 if let Some(left) = without_cookie(&request.headers, name) {
                     own.push((b"cookie".to_vec(), left));
@@ -154,8 +162,8 @@ fn header_value(value: &Value) -> Vec<u8> {
 
 /// The client's copies of headers that only we may set, in every spelling.
 ///
-/// Kong cannot remove a header, only overwrite the single copy of a name: there a repeated or an
-/// underscore spelling of a protected name is refused.
+/// Kong cannot remove a header, only overwrite the single copy of a name: there a repetition of a
+/// protected name is refused, and so is any spelling with another separator than a hyphen.
 fn strip(
     request: &Request,
     names: &OwnedNames,
@@ -168,14 +176,15 @@ fn strip(
             continue;
         }
         let repeated = strip.iter().any(|stripped| stripped == name);
-        if !abilities.removes_headers && (repeated || name.contains(&b'_')) {
+        let plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+        if !abilities.removes_headers && (repeated || !plain) {
             return Err(Refusal::new(
                 Kind::BadRequest,
                 "protected_header_repeated",
                 format!(
-                    "the header `{}` is ours to set, and this host cannot remove a second or \
-                     underscored copy of it",
-                    String::from_utf8_lossy(name)
+                    "the header `{}` is ours to set, and this host cannot remove a second copy or \
+                     another spelling of it",
+                    name.escape_ascii()
                 ),
             ));
         }

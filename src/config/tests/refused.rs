@@ -274,13 +274,9 @@ fn claim_headers_are_checked() {
     let config = good(json!({
         "upstream_headers": [{ "header": "Authenticated_User", "path": ["user", "name"] }],
         "upstream_headers_claims": ["email"], "upstream_headers_names": ["X-Email"],
-        "upstream_access_token_jwk_header": "x_key",
     }));
     let names: Vec<&str> = config.upstream.header_names().collect();
-    assert_eq!(
-        names,
-        ["authorization", "x-key", "authenticated-user", "x-email"]
-    );
+    assert_eq!(names, ["authorization", "authenticated-user", "x-email"]);
     let entry = |header: &str, path: Value| json!({ "upstream_headers": [{ "header": header, "path": path }] });
     for name in [
         "host",
