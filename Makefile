@@ -48,6 +48,7 @@ run: wasm ## the demo: Envoy, Keycloak and an echo upstream
 
 .PHONY: test
 test: wasm modules ## all tests; the last line is N passed, N failed
+	@cargo build -q -p support --bins
 	@cargo run -q -p support --bin suite
 
 .PHONY: test-native

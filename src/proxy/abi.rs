@@ -373,10 +373,10 @@ pub fn define_counter(name: &str) -> Option<u32> {
     Status(status).ok().ok().map(|()| id)
 }
 
-/// Adds one to a counter.
-pub fn increment(counter: u32) {
+/// Adds to a counter; by 0 the host refuses.
+pub fn increment(counter: u32, by: i64) {
     // SAFETY: no pointer passes.
-    unsafe { import::proxy_increment_metric(counter, 1) };
+    unsafe { import::proxy_increment_metric(counter, by) };
 }
 
 /// Calls a function of the host by name. Traps on Kong for an unknown one.

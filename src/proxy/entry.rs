@@ -92,6 +92,7 @@ pub fn tick(root: u32) {
             world.run();
         }
         stream::end_hopeless_holds(world);
+        world.write_counters();
     });
 }
 

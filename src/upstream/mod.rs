@@ -79,12 +79,11 @@ impl Edits {
         let mut own = Vec::new();
         let mut keep = None;
         if let Some(header) = &config.upstream.access_token_header {
-            let value = header.value(&credential.token);
             // Most clients send just what the upstream gets: then there is nothing to write.
-            if request.headers.only(&header.name) == Some(value.as_slice()) {
+            if header.is_written(request, &credential.token) {
                 keep = Some(header.name.as_bytes());
             } else {
-                own.push((header.name.clone().into_bytes(), value));
+                own.push((header.name.clone().into_bytes(), header.value(&credential.token)));
             }
         }
         let mut strip = strip(request, names, keep, abilities)?;
@@ -124,6 +123,18 @@ impl Edits {
 }
 
 impl TokenHeader {
+    /// Whether the request's only header of this name is the one that the upstream gets. Not looked at
+    /// byte by byte: it is, when the token was taken from there.
+    fn is_written(&self, request: &Request, token: &str) -> bool {
+        let sent = request.headers.only(&self.name);
+        let sent = if self.bearer {
+            sent.and_then(|value| value.strip_prefix(b"Bearer "))
+        } else {
+            sent
+        };
+        sent.is_some_and(|sent| std::ptr::eq(sent, token.as_bytes()))
+    }
+
     /// The header's value for a token: with or without the word Bearer.
     pub fn value(&self, token: &str) -> Vec<u8> {
         if self.bearer {

@@ -8,7 +8,9 @@ pub mod ports;
 pub mod process;
 pub mod provider;
 pub mod raw;
+pub mod scenarios;
 mod server;
+pub mod testrun;
 pub mod upstream;
 
 use std::path::{Path, PathBuf};

@@ -13,6 +13,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::{Request, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_stream::StreamExt as _;
 
 use crate::issuer::{SigningKey, claims, jwks};
 use crate::server::{Body, Server, full};
@@ -39,6 +40,8 @@ pub enum Behaviour {
     Close,
     /// The connection is closed in the middle of the body.
     Cut,
+    /// 200, and then a byte of a body every now and then, without an end.
+    Drip,
     /// No answer ever.
     Hang,
     /// The endpoint's own answer, when [`Provider::release`] is called.
@@ -223,6 +226,7 @@ async fn answer(
             redirect.headers_mut().insert("location", place);
             return Ok(redirect);
         }
+        Behaviour::Drip => return Ok(json_answer(200, drip())),
         Behaviour::Cut => return Ok(json_answer(200, cut(&body))),
     }
     Ok(json_answer(status, full(body)))
@@ -256,4 +260,14 @@ fn cut(text: &str) -> Body {
     let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
     let frames = [Ok(Frame::data(half)), Err(io::ErrorKind::ConnectionReset.into())];
     StreamBody::new(tokio_stream::iter(frames)).boxed()
+}
+
+/// Spaces, which JSON allows before its text, for as long as the connection lives.
+fn drip() -> Body {
+    let frames = tokio_stream::iter(std::iter::repeat(()));
+    let frames = frames.then(|()| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(Frame::data(Bytes::from_static(b" ")))
+    });
+    StreamBody::new(frames).boxed()
 }

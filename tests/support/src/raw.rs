@@ -183,6 +183,14 @@ pub fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
 /// A request without a body. Names and values are sent as they are; `host` and `connection: close` are added.
 #[must_use]
 pub fn request(method: &str, target: &str, headers: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut headers = headers.to_vec();
+    headers.push(("connection", b"close"));
+    head_of(method, target, &headers)
+}
+
+/// The head of a request, whose body may follow, and further requests after it. `host` is added.
+#[must_use]
+pub fn head_of(method: &str, target: &str, headers: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = format!("{method} {target} HTTP/1.1\r\nhost: gateway.test\r\n").into_bytes();
     for (name, value) in headers {
         bytes.extend_from_slice(name.as_bytes());
@@ -190,7 +198,7 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &[u8])]) -> Vec<u8>
         bytes.extend_from_slice(value);
         bytes.extend_from_slice(b"\r\n");
     }
-    bytes.extend_from_slice(b"connection: close\r\n\r\n");
+    bytes.extend_from_slice(b"\r\n");
     bytes
 }
 

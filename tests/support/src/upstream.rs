@@ -1,5 +1,7 @@
-//! The API behind the gateway: answers 200, and remembers everything that reached it.
+//! The API behind the gateway: answers 200 (or a redirect, where a test wants one), and remembers everything that reached it.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -7,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Request, Response};
 use serde_json::json;
 
 use crate::server::{Body, Server, full};
 
 /// A request as it arrived.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Seen {
     /// Method.
     pub method: String,
@@ -23,6 +25,8 @@ pub struct Seen {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body, as far as it came.
     pub body: Vec<u8>,
+    /// Headers after the body.
+    pub trailers: Vec<(String, Vec<u8>)>,
     /// Whether the body came to its end.
     pub complete: bool,
     /// When its headers arrived.
@@ -52,10 +56,25 @@ impl Seen {
     }
 }
 
+impl fmt::Debug for Seen {
+    /// Text where it is text: for the messages of tests.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.target)?;
+        for (name, value) in self.headers.iter().chain(&self.trailers) {
+            write!(f, "\n  {name}: {}", value.escape_ascii())?;
+        }
+        write!(f, "\n  ({} bytes of body)", self.body.len())
+    }
+}
+
+/// Redirects by target: what the upstream answers there instead of 200.
+type Redirects = Arc<Mutex<BTreeMap<String, String>>>;
+
 /// A running upstream.
 pub struct Upstream {
     server: Server,
     seen: Arc<Mutex<Vec<Seen>>>,
+    redirects: Redirects,
 }
 
 impl Upstream {
@@ -63,9 +82,21 @@ impl Upstream {
     #[must_use]
     pub fn start() -> Self {
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
-        let shared = seen.clone();
-        let server = Server::start(move |request| record(request, shared.clone()));
-        Self { server, seen }
+        let redirects = Redirects::default();
+        let shared = (seen.clone(), redirects.clone());
+        let server =
+            Server::start(move |request| record(request, shared.0.clone(), shared.1.clone()));
+        Self {
+            server,
+            seen,
+            redirects,
+        }
+    }
+
+    /// Answers 302 to this place at this target (path and query) from now on.
+    pub fn redirect(&self, target: &str, place: &str) {
+        let mut redirects = self.redirects.lock().unwrap_or_else(PoisonError::into_inner);
+        redirects.insert(target.to_owned(), place.to_owned());
     }
 
     /// Where it listens.
@@ -121,6 +152,7 @@ impl Upstream {
 async fn record(
     request: Request<Incoming>,
     all: Arc<Mutex<Vec<Seen>>>,
+    redirects: Redirects,
 ) -> std::io::Result<Response<Body>> {
     let (head, mut body) = request.into_parts();
     let lock = || all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,12 +163,9 @@ async fn record(
     let seen = Seen {
         method: head.method.to_string(),
         target: target.clone(),
-        headers: head
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
-            .collect(),
+        headers: pairs(&head.headers),
         body: Vec::new(),
+        trailers: Vec::new(),
         complete: false,
         at: Instant::now(),
     };
@@ -144,21 +173,44 @@ async fn record(
     // from the others when the test takes them meanwhile.
     let at = seen.at;
     lock().push(seen);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut trailers) = (Vec::new(), Vec::new());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(std::io::Error::other)?;
         if let Some(data) = frame.data_ref() {
             bytes.extend_from_slice(data);
         }
+        if let Some(headers) = frame.trailers_ref() {
+            trailers = pairs(headers);
+        }
     }
     let size = bytes.len();
     if let Some(mine) = lock().iter_mut().find(|seen| seen.at == at) {
         mine.body = bytes;
+        mine.trailers = trailers;
         mine.complete = true;
+    }
+    let place = redirects
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&target)
+        .cloned();
+    if let Some(place) = place {
+        return Ok(Response::builder()
+            .status(302)
+            .header("location", place)
+            .body(full(""))
+            .expect("an answer"));
     }
     let answer = json!({"method": head.method.as_str(), "target": target, "body_bytes": size});
     Ok(Response::builder()
         .header("content-type", "application/json")
         .body(full(answer.to_string()))
         .expect("an answer"))
+}
+
+fn pairs(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
+        .collect()
 }
