@@ -60,6 +60,12 @@ impl AuthMethod {
         }
     }
 
+    /// The names of those that this version has: its feature set.
+    pub fn built() -> String {
+        let built = AuthMethod::ALL.into_iter().filter(|method| method.is_built());
+        built.map(AuthMethod::name).collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether this version has it.
     pub fn is_built(self) -> bool {
         matches!(self, AuthMethod::Bearer)

@@ -68,6 +68,13 @@ mod import {
             value_size: usize,
         ) -> u32;
         pub fn proxy_get_header_map_pairs(map: u32, value: *mut *mut u8, size: *mut usize) -> u32;
+        pub fn proxy_get_header_map_value(
+            map: u32,
+            name: *const u8,
+            name_size: usize,
+            value: *mut *mut u8,
+            value_size: *mut usize,
+        ) -> u32;
         pub fn proxy_add_header_map_value(
             map: u32,
             name: *const u8,
@@ -216,6 +223,22 @@ pub fn headers(map: Map) -> Result<Vec<u8>, Status> {
     // SAFETY: the out-parameters live through the call.
     let status = unsafe {
         import::proxy_get_header_map_pairs(map as u32, &raw mut value.at, &raw mut value.size)
+    };
+    Status(status).ok().map(|()| value.take())
+}
+
+/// The first value of a header. Kong shows pseudo-headers of an answer here, and maybe here only.
+pub fn header(map: Map, name: &[u8]) -> Result<Vec<u8>, Status> {
+    let mut value = Delivered::none();
+    // SAFETY: a live pointer with its size; the out-parameters live through the call.
+    let status = unsafe {
+        import::proxy_get_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            &raw mut value.at,
+            &raw mut value.size,
+        )
     };
     Status(status).ok().map(|()| value.take())
 }

@@ -95,19 +95,23 @@ pub fn read_answer(
         .ok()
         .and_then(Headers::from_serialized)
         .unwrap_or_default();
-    if let Some(status) = headers.first(":dispatch_status").filter(|status| *status != b"ok") {
-        return Err(if status == b"timeout" {
-            CallError::TimedOut
-        } else {
-            CallError::NoAnswer(String::from_utf8_lossy(status).into_owned())
-        });
+    let pseudo = |name: &str| {
+        let listed = headers.first(name).map(<[u8]>::to_vec);
+        listed.or_else(|| match dialect {
+            Dialect::Envoy => None,
+            Dialect::Kong => abi::header(abi::Map::CallAnswer, name.as_bytes()).ok(),
+        })
+    };
+    match pseudo(":dispatch_status").as_deref() {
+        None | Some(b"ok" | b"") => {}
+        Some(b"timeout") => return Err(CallError::TimedOut),
+        Some(other) => return Err(CallError::NoAnswer(other.escape_ascii().to_string())),
     }
     if header_count == 0 || headers.is_empty() {
         return Err(broken());
     }
-    let status = headers
-        .first(":status")
-        .and_then(|status| std::str::from_utf8(status).ok())
+    let status = pseudo(":status")
+        .and_then(|status| String::from_utf8(status).ok())
         .and_then(|status| status.parse::<u16>().ok())
         .ok_or_else(|| CallError::NoAnswer("an answer without a status".to_owned()))?;
     if dialect == Dialect::Envoy && headers.first("x-envoy-upstream-service-time").is_none() {

@@ -6,7 +6,7 @@
 use super::stream::{self, Stream};
 use super::world::{World, world};
 use super::{abi, dialect};
-use crate::config::{Config, ConfigError, Warning};
+use crate::config::{AuthMethod, Config, ConfigError, Warning};
 use crate::host::{CallError, Counter, Level};
 use crate::http::Answer;
 use crate::policy::Policy;
@@ -63,9 +63,10 @@ fn log_start(world: &World, dialect: Dialect, config: &Config, warnings: &[Warni
     world.log(
         Level::Info,
         &format!(
-            "oidc-filter {} ({}) on {}: {}",
+            "oidc-filter {} ({}; built: {}) on {}: {}",
             env!("CARGO_PKG_VERSION"),
             env!("OIDC_FILTER_GIT_HASH"),
+            AuthMethod::built(),
             dialect.name(),
             config.summary(),
         ),

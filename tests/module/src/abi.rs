@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use wasmtime::{Caller, Error, Linker, Result};
 
-use crate::state::{Callback, LocalResponse, ROOT, State};
-use crate::status::{
-    BAD_ARGUMENT, INTERNAL_FAILURE, NOT_FOUND, OK, Status, UNIMPLEMENTED,
-};
+use crate::state::{Callback, LocalResponse, State};
+use crate::status::{BAD_ARGUMENT, INTERNAL_FAILURE, NOT_FOUND, OK, Status, UNIMPLEMENTED};
 use crate::{abi_http, crypto, headers, properties};
 
 /// The caller of a host function.
@@ -28,10 +26,15 @@ pub fn lacking(c: &C, what: &str) -> Result<Status> {
 
 /// Reads memory of the module.
 pub fn bytes(c: &mut C, at: i32, size: i32) -> Result<Vec<u8>> {
-    let Some(memory) = c.data().memory else { return trap("no memory") };
+    let Some(memory) = c.data().memory else {
+        return trap("no memory");
+    };
     let mut read = Vec::new();
     let (at, size) = (at.cast_unsigned() as usize, size.cast_unsigned() as usize);
-    match at.checked_add(size).and_then(|end| memory.data(&*c).get(at..end)) {
+    match at
+        .checked_add(size)
+        .and_then(|end| memory.data(&*c).get(at..end))
+    {
         Some(there) => read.extend_from_slice(there),
         None => return trap("a read outside of the memory"),
     }
@@ -45,7 +48,9 @@ pub fn text(c: &mut C, at: i32, size: i32) -> Result<String> {
 
 /// Writes memory of the module.
 pub fn put(c: &mut C, at: i32, data: &[u8]) -> Result<()> {
-    let Some(memory) = c.data().memory else { return trap("no memory") };
+    let Some(memory) = c.data().memory else {
+        return trap("no memory");
+    };
     Ok(memory.write(&mut *c, at.cast_unsigned() as usize, data)?)
 }
 
@@ -58,7 +63,9 @@ pub fn put_u32(c: &mut C, at: i32, value: u32) -> Result<()> {
 pub fn deliver(c: &mut C, data: &[u8], at: i32, size: i32) -> Result<Status> {
     let mut place = 0;
     if !data.is_empty() {
-        let Some(allocate) = c.data().allocate.clone() else { return trap("no allocator") };
+        let Some(allocate) = c.data().allocate.clone() else {
+            return trap("no allocator");
+        };
         place = allocate.call(&mut *c, i32::try_from(data.len())?)?;
         put(c, place, data)?;
     }
@@ -78,14 +85,22 @@ pub fn link(linker: &mut Linker<State>) -> Result<()> {
 }
 
 fn basics(linker: &mut Linker<State>) -> Result<()> {
-    linker.func_wrap("env", "proxy_log", |mut c: C, level: i32, at: i32, size: i32| {
-        let line = text(&mut c, at, size)?;
-        let levels = ["trace", "debug", "info", "warn", "error", "critical"];
-        let level = usize::try_from(level).ok().and_then(|level| levels.get(level));
-        let Some(level) = level else { return Ok(BAD_ARGUMENT) };
-        c.data().record.log(level, &line);
-        Ok(OK)
-    })?;
+    linker.func_wrap(
+        "env",
+        "proxy_log",
+        |mut c: C, level: i32, at: i32, size: i32| {
+            let line = text(&mut c, at, size)?;
+            let levels = ["trace", "debug", "info", "warn", "error", "critical"];
+            let level = usize::try_from(level)
+                .ok()
+                .and_then(|level| levels.get(level));
+            let Some(level) = level else {
+                return Ok(BAD_ARGUMENT);
+            };
+            c.data().record.log(level, &line);
+            Ok(OK)
+        },
+    )?;
     linker.func_wrap("env", "proxy_get_log_level", |mut c: C, level: i32| {
         if c.data().kong().is_some() {
             return lacking(&c, "proxy_get_log_level");
@@ -93,34 +108,49 @@ fn basics(linker: &mut Linker<State>) -> Result<()> {
         put_u32(&mut c, level, 1)?;
         Ok(OK)
     })?;
-    linker.func_wrap("env", "proxy_get_current_time_nanoseconds", |mut c: C, at: i32| {
-        let now = c.data().options.nanoseconds();
-        put(&mut c, at, &now.to_le_bytes())?;
-        Ok(OK)
-    })?;
-    linker.func_wrap("env", "proxy_set_tick_period_milliseconds", |mut c: C, period: i32| {
-        let period = Duration::from_millis(u64::from(period.cast_unsigned()));
-        let state = c.data_mut();
-        if state.kong().is_some() && !period.is_zero() && state.tick.is_some() {
-            return trap("the tick period is already set");
-        }
-        state.tick = (!period.is_zero()).then_some(period);
-        Ok(OK)
-    })?;
-    linker.func_wrap("env", "proxy_set_effective_context", |mut c: C, context: i32| {
-        let context = context.cast_unsigned();
-        let state = c.data_mut();
-        if state.kong().is_some_and(|kong| kong.no_waking) {
-            return OK;
-        }
-        let generation = state.generation;
-        let known = state.streams.get(&context).is_some_and(|it| it.generation == generation);
-        if context != ROOT && !known {
-            return BAD_ARGUMENT;
-        }
-        state.effective = context;
-        OK
-    })?;
+    linker.func_wrap(
+        "env",
+        "proxy_get_current_time_nanoseconds",
+        |mut c: C, at: i32| {
+            let now = c.data().options.nanoseconds();
+            put(&mut c, at, &now.to_le_bytes())?;
+            Ok(OK)
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_set_tick_period_milliseconds",
+        |mut c: C, period: i32| {
+            let period = Duration::from_millis(u64::from(period.cast_unsigned()));
+            let state = c.data_mut();
+            if state.kong().is_some() && !period.is_zero() && state.tick.is_some() {
+                return trap("the tick period is already set");
+            }
+            state.tick = (!period.is_zero()).then_some(period);
+            Ok(OK)
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_set_effective_context",
+        |mut c: C, context: i32| {
+            let context = context.cast_unsigned();
+            let state = c.data_mut();
+            if state.kong().is_some_and(|kong| kong.no_waking) {
+                return OK;
+            }
+            let generation = state.generation;
+            let known = state
+                .streams
+                .get(&context)
+                .is_some_and(|it| it.generation == generation);
+            if !state.is_root(context) && !known {
+                return BAD_ARGUMENT;
+            }
+            state.effective = context;
+            OK
+        },
+    )?;
     linker.func_wrap(
         "env",
         "proxy_get_property",
@@ -149,7 +179,11 @@ fn basics(linker: &mut Linker<State>) -> Result<()> {
             let arguments = bytes(&mut c, at, size)?;
             let Some(envoy) = c.data().options.envoy() else {
                 let answer = lacking(&c, &format!("the foreign function `{name}`"))?;
-                return Ok(if answer == UNIMPLEMENTED { NOT_FOUND } else { answer });
+                return Ok(if answer == UNIMPLEMENTED {
+                    NOT_FOUND
+                } else {
+                    answer
+                });
             };
             if name != "verify_signature" || !envoy.verify_signature {
                 return Ok(NOT_FOUND);
@@ -194,9 +228,15 @@ fn shared(linker: &mut Linker<State>) -> Result<()> {
         |mut c: C, key: i32, key_size: i32, at: i32, size: i32, cas: i32| {
             zone(&c)?;
             let key = bytes(&mut c, key, key_size)?;
-            let value = if at == 0 { None } else { Some(bytes(&mut c, at, size)?) };
+            let value = if at == 0 {
+                None
+            } else {
+                Some(bytes(&mut c, at, size)?)
+            };
             let options = c.data().options.clone();
-            let set = options.shared.set(&key, value, cas.cast_unsigned(), options.kong());
+            let set = options
+                .shared
+                .set(&key, value, cas.cast_unsigned(), options.kong());
             Ok(set.err().unwrap_or(OK))
         },
     )?;
@@ -237,11 +277,14 @@ fn shared(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap(
         "env",
         "proxy_dequeue_shared_queue",
-        |mut c: C, id: i32, at: i32, size: i32| {
-            match c.data().options.shared.dequeue(id.cast_unsigned()) {
-                Ok(value) => deliver(&mut c, &value, at, size),
-                Err(status) => Ok(status),
-            }
+        |mut c: C, id: i32, at: i32, size: i32| match c
+            .data()
+            .options
+            .shared
+            .dequeue(id.cast_unsigned())
+        {
+            Ok(value) => deliver(&mut c, &value, at, size),
+            Err(status) => Ok(status),
         },
     )?;
     Ok(())
@@ -265,17 +308,23 @@ fn metrics(linker: &mut Linker<State>) -> Result<()> {
         },
     )?;
     linker.func_wrap("env", "proxy_increment_metric", |c: C, id: i32, by: i64| {
-        let Some(name) = name(&c, id).filter(|_| by != 0) else { return BAD_ARGUMENT };
+        let Some(name) = name(&c, id).filter(|_| by != 0) else {
+            return BAD_ARGUMENT;
+        };
         c.data().record.add_metric(&name, by);
         OK
     })?;
     linker.func_wrap("env", "proxy_record_metric", |c: C, id: i32, value: i64| {
-        let Some(name) = name(&c, id) else { return BAD_ARGUMENT };
+        let Some(name) = name(&c, id) else {
+            return BAD_ARGUMENT;
+        };
         c.data().record.set_metric(&name, value);
         OK
     })?;
     linker.func_wrap("env", "proxy_get_metric", |mut c: C, id: i32, at: i32| {
-        let Some(name) = name(&c, id) else { return Ok(BAD_ARGUMENT) };
+        let Some(name) = name(&c, id) else {
+            return Ok(BAD_ARGUMENT);
+        };
         let value = c.data().record.metrics().get(&name).copied().unwrap_or(0);
         put(&mut c, at, &value.to_le_bytes())?;
         Ok(OK)
@@ -318,13 +367,27 @@ fn streams(linker: &mut Linker<State>) -> Result<()> {
                 return trap("a local response in a phase that does not allow it");
             }
             let again = state.kong().is_some();
-            let Some(headers) = headers::parse(&map) else { return Ok(BAD_ARGUMENT) };
-            let Some(stream) = state.stream() else { return Ok(BAD_ARGUMENT) };
+            let Some(headers) = headers::parse(&map) else {
+                return Ok(BAD_ARGUMENT);
+            };
+            let Some(stream) = state.stream() else {
+                return Ok(BAD_ARGUMENT);
+            };
             if stream.local.is_some() || stream.answered {
-                return if again { trap("a second local response") } else { Ok(OK) };
+                return if again {
+                    trap("a second local response")
+                } else {
+                    Ok(OK)
+                };
             }
-            let Ok(status) = u16::try_from(status) else { return Ok(BAD_ARGUMENT) };
-            stream.local = Some(LocalResponse { status, headers, body });
+            let Ok(status) = u16::try_from(status) else {
+                return Ok(BAD_ARGUMENT);
+            };
+            stream.local = Some(LocalResponse {
+                status,
+                headers,
+                body,
+            });
             Ok(OK)
         },
     )?;
@@ -333,18 +396,26 @@ fn streams(linker: &mut Linker<State>) -> Result<()> {
 
 fn missing(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap("env", "proxy_done", |c: C| {
-        if c.data().kong().is_some() { lacking(&c, "proxy_done") } else { Ok(OK) }
-    })?;
-    linker.func_wrap("env", "proxy_get_status", |mut c: C, code: i32, at: i32, size: i32| {
         if c.data().kong().is_some() {
-            return lacking(&c, "proxy_get_status");
+            lacking(&c, "proxy_done")
+        } else {
+            Ok(OK)
         }
-        if c.data().callback != Callback::CallResponse {
-            return Ok(INTERNAL_FAILURE);
-        }
-        put_u32(&mut c, code, 0)?;
-        deliver(&mut c, b"", at, size)
     })?;
+    linker.func_wrap(
+        "env",
+        "proxy_get_status",
+        |mut c: C, code: i32, at: i32, size: i32| {
+            if c.data().kong().is_some() {
+                return lacking(&c, "proxy_get_status");
+            }
+            if c.data().callback != Callback::CallResponse {
+                return Ok(INTERNAL_FAILURE);
+            }
+            put_u32(&mut c, code, 0)?;
+            deliver(&mut c, b"", at, size)
+        },
+    )?;
     linker.func_wrap(
         "env",
         "proxy_grpc_call",
@@ -374,7 +445,11 @@ fn missing(linker: &mut Linker<State>) -> Result<()> {
         "proxy_grpc_send",
         |c: C, _: i32, _: i32, _: i32, _: i32| lacking(&c, "proxy_grpc_send"),
     )?;
-    linker.func_wrap("env", "proxy_grpc_cancel", |c: C, _: i32| lacking(&c, "proxy_grpc_cancel"))?;
-    linker.func_wrap("env", "proxy_grpc_close", |c: C, _: i32| lacking(&c, "proxy_grpc_close"))?;
+    linker.func_wrap("env", "proxy_grpc_cancel", |c: C, _: i32| {
+        lacking(&c, "proxy_grpc_cancel")
+    })?;
+    linker.func_wrap("env", "proxy_grpc_close", |c: C, _: i32| {
+        lacking(&c, "proxy_grpc_close")
+    })?;
     Ok(())
 }

@@ -18,7 +18,10 @@ pub fn verify_signature(arguments: &[u8]) -> Result<Vec<u8>, Status> {
         *fields.get_mut(number).ok_or(BAD_ARGUMENT)? = Some(value);
     }
     let [_, hash, der, signature, text, pem] = fields;
-    let key = match (der.filter(|key| !key.is_empty()), pem.filter(|key| !key.is_empty())) {
+    let key = match (
+        der.filter(|key| !key.is_empty()),
+        pem.filter(|key| !key.is_empty()),
+    ) {
         (Some(der), None) => Some(der),
         (None, Some(pem)) => read_pem(&pem),
         _ => return Err(BAD_ARGUMENT),
@@ -26,9 +29,13 @@ pub fn verify_signature(arguments: &[u8]) -> Result<Vec<u8>, Status> {
     let hash = String::from_utf8(hash.unwrap_or_default()).map_err(|_| BAD_ARGUMENT)?;
     let (signature, text) = (signature.unwrap_or_default(), text.unwrap_or_default());
     let verified = key.is_some_and(|key| {
-        algorithms(&hash.to_ascii_lowercase(), &key).iter().any(|algorithm| {
-            UnparsedPublicKey::new(*algorithm, &key).verify(&text, &signature).is_ok()
-        })
+        algorithms(&hash.to_ascii_lowercase(), &key)
+            .iter()
+            .any(|algorithm| {
+                UnparsedPublicKey::new(*algorithm, &key)
+                    .verify(&text, &signature)
+                    .is_ok()
+            })
     });
     if verified {
         return Ok(vec![8, 1]);
@@ -46,7 +53,14 @@ const P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
 
 /// The key decides the scheme, the argument the hash. Only what JWS uses is here.
 fn algorithms(hash: &str, key: &[u8]) -> Vec<&'static dyn VerificationAlgorithm> {
-    let is = |oid: &[u8]| key.iter().take(32).copied().collect::<Vec<_>>().windows(oid.len()).any(|at| at == oid);
+    let is = |oid: &[u8]| {
+        key.iter()
+            .take(32)
+            .copied()
+            .collect::<Vec<_>>()
+            .windows(oid.len())
+            .any(|at| at == oid)
+    };
     match hash {
         "sha1" if is(RSA) => vec![&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY],
         "sha256" if is(RSA) => vec![&RSA_PKCS1_2048_8192_SHA256],
@@ -62,7 +76,9 @@ fn algorithms(hash: &str, key: &[u8]) -> Vec<&'static dyn VerificationAlgorithm>
 fn read_pem(pem: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(pem).ok()?;
     let lines = text.lines().filter(|line| !line.starts_with("-----"));
-    STANDARD.decode(lines.map(str::trim).collect::<String>()).ok()
+    STANDARD
+        .decode(lines.map(str::trim).collect::<String>())
+        .ok()
 }
 
 /// The length-delimited fields of a protobuf message.
@@ -90,4 +106,45 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the filter asks a host before it trusts it, with the answers of the real Envoy.
+    #[test]
+    fn the_filters_own_questions_get_envoys_answers() {
+        let text = b"oidc-filter: does the host verify signatures?";
+        let keys: [(&[u8], &[u8]); 2] = [
+            (
+                include_bytes!("../../../src/jose/probe/rsa.spki.der"),
+                include_bytes!("../../../src/jose/probe/rs256.sig"),
+            ),
+            (
+                include_bytes!("../../../src/jose/probe/p256.spki.der"),
+                include_bytes!("../../../src/jose/probe/es256.sig"),
+            ),
+        ];
+        for (key, signature) in keys {
+            let ask = |hash: &str, text: &[u8]| {
+                let mut arguments = Vec::new();
+                for (number, value) in [(1, hash.as_bytes()), (2, key), (3, signature), (4, text)] {
+                    arguments.push(number << 3 | 2);
+                    let size = value.len();
+                    if size > 127 {
+                        arguments.push(u8::try_from(size & 0x7f).expect("seven bits") | 0x80);
+                        arguments.push(u8::try_from(size >> 7).expect("a short value"));
+                    } else {
+                        arguments.push(u8::try_from(size).expect("seven bits"));
+                    }
+                    arguments.extend_from_slice(value);
+                }
+                verify_signature(&arguments).expect("an answer") == [8, 1]
+            };
+            assert!(ask("sha256", text));
+            assert!(!ask("sha256", &text[1..]));
+            assert!(!ask("sha384", text));
+        }
+    }
 }

@@ -30,29 +30,47 @@ const SINGLE: [&str; 9] = [
 impl Headers {
     /// From pairs.
     pub fn new(pairs: Pairs) -> Headers {
-        let entry = |(name, value)| Entry { name, value, removed: false };
+        let entry = |(name, value)| Entry {
+            name,
+            value,
+            removed: false,
+        };
         Headers(pairs.into_iter().map(entry).collect())
     }
 
     /// What the module sees as the whole map.
     pub fn visible(&self) -> Pairs {
         let pair = |entry: &Entry| (entry.name.clone(), entry.value.clone());
-        self.0.iter().filter(|entry| !entry.removed).map(pair).collect()
+        self.0
+            .iter()
+            .filter(|entry| !entry.removed)
+            .map(pair)
+            .collect()
     }
 
     /// What goes upstream: the marked ones too.
     pub fn sent(&self) -> Pairs {
-        self.0.iter().map(|entry| (entry.name.clone(), entry.value.clone())).collect()
+        self.0
+            .iter()
+            .map(|entry| (entry.name.clone(), entry.value.clone()))
+            .collect()
     }
 
     /// The first copy, a marked one too.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|entry| entry.name == name).map(|entry| entry.value.as_slice())
+        self.0
+            .iter()
+            .find(|entry| entry.name == name)
+            .map(|entry| entry.value.as_slice())
     }
 
     /// Adds a copy.
     pub fn add(&mut self, name: &str, value: Vec<u8>) {
-        self.0.push(Entry { name: name.to_owned(), value, removed: false });
+        self.0.push(Entry {
+            name: name.to_owned(),
+            value,
+            removed: false,
+        });
     }
 
     /// Adds a copy, as nginx does: not to a present header of which it knows one.
@@ -79,7 +97,11 @@ impl Headers {
 
     /// Replaces the first copy and leaves the others.
     pub fn replace_first(&mut self, name: &str, value: Vec<u8>) {
-        match self.0.iter_mut().find(|entry| entry.name == name && !entry.removed) {
+        match self
+            .0
+            .iter_mut()
+            .find(|entry| entry.name == name && !entry.removed)
+        {
             Some(entry) => entry.value = value,
             None => self.add(name, value),
         }
@@ -108,7 +130,9 @@ impl Headers {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|entry| entry.name == name && !entry.removed)
+        self.0
+            .iter()
+            .any(|entry| entry.name == name && !entry.removed)
     }
 }
 
@@ -200,7 +224,11 @@ fn resolve(path: &str) -> String {
         }
     }
     let slash = path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..");
-    let end = if slash && !segments.is_empty() { "/" } else { "" };
+    let end = if slash && !segments.is_empty() {
+        "/"
+    } else {
+        ""
+    };
     format!("/{}{end}", segments.join("/"))
 }
 
@@ -210,7 +238,10 @@ mod tests {
 
     #[test]
     fn the_serialized_form_is_read_back() {
-        let pairs = vec![("a".to_owned(), b"1".to_vec()), ("b".to_owned(), vec![0x80, 0xff])];
+        let pairs = vec![
+            ("a".to_owned(), b"1".to_vec()),
+            ("b".to_owned(), vec![0x80, 0xff]),
+        ];
         assert_eq!(parse(&serialize(&pairs)), Some(pairs));
         assert_eq!(parse(&[9, 0, 0, 0]), None);
     }
@@ -224,7 +255,10 @@ mod tests {
     #[test]
     fn replacing_leaves_one_copy_or_only_the_first() {
         let twice = || {
-            Headers::new(vec![("x".into(), b"1".to_vec()), ("x".into(), b"2".to_vec())])
+            Headers::new(vec![
+                ("x".into(), b"1".to_vec()),
+                ("x".into(), b"2".to_vec()),
+            ])
         };
         let mut headers = twice();
         headers.replace("x", b"3".to_vec());

@@ -173,7 +173,9 @@ impl FakeClock {
 
     /// A clock that shows the present.
     pub fn now() -> FakeClock {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         FakeClock::at(now.as_secs())
     }
 

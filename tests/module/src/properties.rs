@@ -4,7 +4,7 @@ use wasmtime::Result;
 
 use crate::abi::trap;
 use crate::options::KongSwitches;
-use crate::state::{ROOT, State, Stream};
+use crate::state::{State, Stream};
 use crate::status::{INTERNAL_FAILURE, NOT_FOUND, OK, Status};
 
 /// The value of a property; the outer error is a trap.
@@ -12,7 +12,7 @@ pub fn get(state: &mut State, path: &[u8]) -> Result<Result<Vec<u8>, Status>> {
     let name = dotted(path);
     if let Some(kong) = state.kong().cloned() {
         // The worker crashed in a loop at the version that Kong 3.9 pins.
-        if name == "plugin_name" && state.effective == ROOT {
+        if name == "plugin_name" && state.is_root(state.effective) {
             return trap("plugin_name in the root context");
         }
         let inside = name.starts_with("ngx.") || name.starts_with("kong.");
@@ -22,12 +22,17 @@ pub fn get(state: &mut State, path: &[u8]) -> Result<Result<Vec<u8>, Status>> {
             return Ok(Err(if inside { INTERNAL_FAILURE } else { NOT_FOUND }));
         };
         let value = stream.variables.get(&name).cloned().or(further);
-        return Ok(value.or_else(|| of_kong(&kong, stream, &name, &upstream)).ok_or(NOT_FOUND));
+        return Ok(value
+            .or_else(|| of_kong(&kong, stream, &name, &upstream))
+            .ok_or(NOT_FOUND));
     }
     if let Some(value) = state.options.properties.get(&name) {
         return Ok(Ok(value.clone()));
     }
-    let remote = state.options.envoy().is_some_and(|envoy| envoy.use_remote_address);
+    let remote = state
+        .options
+        .envoy()
+        .is_some_and(|envoy| envoy.use_remote_address);
     let value = match name.as_str() {
         "plugin_name" | "plugin_root_id" | "plugin_vm_id" => Some(b"oidc".to_vec()),
         _ => state.stream().and_then(|stream| {
@@ -70,7 +75,9 @@ const KONG_WRITABLE: [&str; 4] = [
 
 /// Segments come divided by NUL, or dotted in one piece.
 fn dotted(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).trim_end_matches('\0').replace('\0', ".")
+    String::from_utf8_lossy(path)
+        .trim_end_matches('\0')
+        .replace('\0', ".")
 }
 
 fn of_envoy(stream: &Stream, name: &str, remote: bool) -> Option<Vec<u8>> {
@@ -104,19 +111,19 @@ fn source(stream: &Stream, remote: bool) -> String {
     let forwarded = stream.request.get("x-forwarded-for").filter(|_| !remote);
     let last = forwarded.and_then(|list| {
         let list = String::from_utf8_lossy(list).into_owned();
-        list.rsplit(',').next().map(|last| format!("{}:0", last.trim()))
+        list.rsplit(',')
+            .next()
+            .map(|last| format!("{}:0", last.trim()))
     });
     last.unwrap_or_else(|| stream.peer.to_string())
 }
 
-fn of_kong(
-    kong: &KongSwitches,
-    stream: &Stream,
-    name: &str,
-    upstream: &str,
-) -> Option<Vec<u8>> {
+fn of_kong(kong: &KongSwitches, stream: &Stream, name: &str, upstream: &str) -> Option<Vec<u8>> {
     if let Some(header) = name.strip_prefix("ngx.http_") {
-        return stream.request.get(&header.replace('_', "-")).map(<[u8]>::to_vec);
+        return stream
+            .request
+            .get(&header.replace('_', "-"))
+            .map(<[u8]>::to_vec);
     }
     if let Some(header) = name.strip_prefix("request.headers.") {
         return stream.request.get(header).map(<[u8]>::to_vec);
@@ -134,7 +141,9 @@ fn of_kong(
         "ngx.remote_port" => stream.peer.port().to_string(),
         "source.address" => stream.peer.to_string(),
         "ngx.kong_proxy_mode" => kong.proxy_mode.to_owned(),
-        "ngx.scheme" | "request.scheme" | "kong.request.forwarded_scheme"
+        "ngx.scheme"
+        | "request.scheme"
+        | "kong.request.forwarded_scheme"
         | "kong.client.protocol" => "http".to_owned(),
         "ngx.request_method" | "request.method" => {
             return stream.request.get(":method").map(<[u8]>::to_vec);
@@ -142,7 +151,8 @@ fn of_kong(
         "ngx.host" | "kong.request.forwarded_host" => {
             let host = stream.request.get("host").unwrap_or_default();
             let host = String::from_utf8_lossy(host).into_owned();
-            host.rsplit_once(':').map_or(host.clone(), |(name, _)| name.to_owned())
+            host.rsplit_once(':')
+                .map_or(host.clone(), |(name, _)| name.to_owned())
         }
         // The machine's name, not the client's word.
         "request.host" => "kong".to_owned(),

@@ -63,7 +63,7 @@ impl LibcRandom {
                 word += 2_147_483_647;
             }
         }
-        let mut random = LibcRandom { words, at: 0 };
+        let mut random = LibcRandom { words, at: 3 };
         for _ in 0..310 {
             random.next();
         }

@@ -63,7 +63,9 @@ impl SharedData {
         }
         inner.next_cas = inner.next_cas.wrapping_add(1).max(1);
         let cas = inner.next_cas;
-        inner.entries.insert(place, (value.unwrap_or_default(), cas));
+        inner
+            .entries
+            .insert(place, (value.unwrap_or_default(), cas));
         Ok(())
     }
 
@@ -95,7 +97,10 @@ impl SharedData {
 impl Inner {
     fn queue(&mut self, id: u32) -> Result<&mut VecDeque<Vec<u8>>, Status> {
         let at = (id as usize).checked_sub(1).ok_or(NOT_FOUND)?;
-        self.queues.get_mut(at).map(|(_, queue)| queue).ok_or(NOT_FOUND)
+        self.queues
+            .get_mut(at)
+            .map(|(_, queue)| queue)
+            .ok_or(NOT_FOUND)
     }
 }
 
@@ -149,7 +154,12 @@ mod tests {
                 assert_eq!(data.set(b"k", Some(b"first".to_vec()), 0, host), Ok(()));
             }
             let set = data.set(b"k", Some(b"second".to_vec()), cas, host);
-            assert_eq!(set.is_ok(), accepted, "kong {} cas {cas} exists {exists}", host.is_some());
+            assert_eq!(
+                set.is_ok(),
+                accepted,
+                "kong {} cas {cas} exists {exists}",
+                host.is_some()
+            );
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::body::Frame;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
@@ -16,8 +17,11 @@ use crate::options::{HostOptions, KongSwitches};
 use crate::random::Random;
 use crate::worker::Command;
 
-/// The root context: the only one, as there is one configuration.
+/// The first root context. A new configuration makes a further one, numbered from [`MORE_ROOTS`] on.
 pub const ROOT: u32 = 1;
+
+/// Beyond all requests of a test.
+pub const MORE_ROOTS: u32 = 1 << 30;
 
 /// What the outside may read while the host runs.
 #[derive(Debug, Default)]
@@ -112,7 +116,10 @@ impl Callback {
     pub fn may_dispatch(self) -> bool {
         matches!(
             self,
-            Callback::RequestHeaders | Callback::RequestBody | Callback::CallResponse | Callback::Tick
+            Callback::RequestHeaders
+                | Callback::RequestBody
+                | Callback::CallResponse
+                | Callback::Tick
         )
     }
 
@@ -163,7 +170,7 @@ pub enum ToFront {
         /// Another upstream than the usual one.
         target: Option<SocketAddr>,
         /// The body.
-        body: tokio::sync::mpsc::UnboundedReceiver<Bytes>,
+        body: tokio::sync::mpsc::UnboundedReceiver<Frame<Bytes>>,
     },
     /// Answer this.
     Answer(LocalResponse),
@@ -193,6 +200,8 @@ pub enum Hold {
 /// One request.
 #[derive(Debug)]
 pub struct Stream {
+    /// The configuration it began under.
+    pub root: u32,
     /// The way back to the client.
     pub front: UnboundedSender<ToFront>,
     /// The request's headers with pseudo-headers.
@@ -216,7 +225,7 @@ pub struct Stream {
     /// The response's body, in its callback.
     pub response_body: Vec<u8>,
     /// Where the body goes once the headers went upstream.
-    pub upstream: Option<UnboundedSender<Bytes>>,
+    pub upstream: Option<UnboundedSender<Frame<Bytes>>>,
     /// The headers went upstream.
     pub forwarded: bool,
     /// The filter's answer, not yet sent.
@@ -229,13 +238,23 @@ pub struct Stream {
     pub pending: usize,
     /// nginx variables, or Envoy's filter state.
     pub variables: BTreeMap<String, Vec<u8>>,
-    /// The instance that knows it.
+    /// The instance that knows it; 0 where it never met the filter.
     pub generation: u64,
+    /// It has a body.
+    pub has_body: bool,
+    /// The trailers that ended the body, once they came.
+    pub trailers: Option<Headers>,
+    /// The filter was shown the end of the body.
+    pub end_shown: bool,
+    /// It was answered with an error page of the host.
+    pub error_page: bool,
 }
 
 /// A callout under way.
 #[derive(Debug)]
 pub struct Call {
+    /// Under which configuration.
+    pub root: u32,
     /// Who made it.
     pub context: u32,
     /// In which instance.
@@ -256,6 +275,12 @@ pub struct State {
     pub record: Arc<Record>,
     /// The requests by context id.
     pub streams: BTreeMap<u32, Stream>,
+    /// The root context of the configuration in force.
+    pub root: u32,
+    /// All live root contexts.
+    pub roots: Vec<u32>,
+    /// The configuration in force.
+    pub configuration: String,
     /// Whom host calls act on.
     pub effective: u32,
     /// The callback under way.
@@ -286,6 +311,11 @@ impl State {
     /// The switches of the Kong-like host.
     pub fn kong(&self) -> Option<&KongSwitches> {
         self.options.kong()
+    }
+
+    /// Whether a context is a root.
+    pub fn is_root(&self, context: u32) -> bool {
+        context == ROOT || context > MORE_ROOTS
     }
 
     /// The stream that host calls act on.

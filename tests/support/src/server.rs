@@ -65,11 +65,13 @@ impl Server {
             // Dropped with this task, and all connections with it.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let handle = handle.clone();
-                let service = service_fn(move |request| handle(request));
+                let service = service_fn(handle.clone());
                 connections.spawn(async move {
                     let _ = stream.set_nodelay(true);
-                    let _ = auto::Builder::new(TokioExecutor::new())
+                    let mut server = auto::Builder::new(TokioExecutor::new());
+                    // Envoy lets a hundred fields in, and adds some.
+                    server.http1().max_headers(1000);
+                    let _ = server
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
                 });

@@ -1,0 +1,154 @@
+//! `envoy/bearer.yaml`, as users get it.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use acceptance::tampered;
+use serde_json::Value;
+use support::envoy::{Envoy, bearer_config, capabilities};
+use support::keycloak::{Keycloak, REALM};
+use support::upstream::Upstream;
+use support::{ports, raw};
+
+/// The file with the addresses and the module of this test; all else as it is.
+fn adapted(gateway: u16, admin: u16, keycloak: &Keycloak, upstream: &Upstream) -> Value {
+    let module = Value::from(support::module().to_string_lossy().into_owned());
+    let replacements = [
+        ("\"port_value\":8000", format!("\"port_value\":{gateway}")),
+        ("\"port_value\":9901", format!("\"port_value\":{admin}")),
+        ("\"port_value\":8080", format!("\"port_value\":{}", upstream.address().port())),
+        ("\"port_value\":8180", format!("\"port_value\":{}", keycloak.address().port())),
+        ("http://127.0.0.1:8180/realms/demo", keycloak.issuer(REALM)),
+        ("\"dist/oidc-filter.wasm\"", module.to_string()),
+    ];
+    let mut text = bearer_config().to_string();
+    for (usual, own) in replacements {
+        assert!(text.contains(usual), "envoy/bearer.yaml has no {usual}");
+        text = text.replace(usual, &own);
+    }
+    serde_json::from_str(&text).expect("still JSON")
+}
+
+#[test]
+fn the_shipped_configuration_lets_in_who_has_a_token_of_keycloak() {
+    let keycloak = Keycloak::shared();
+    let upstream = Upstream::start();
+    let (port, admin) = (ports::free(), ports::free());
+    let bootstrap = adapted(port, admin, keycloak, &upstream);
+    let envoy = Envoy::from_bootstrap(&bootstrap, port, admin).expect("it starts");
+    let address = ([127, 0, 0, 1], port).into();
+    let token = keycloak.password_token("alex", "doe");
+    for worker in 0..2 {
+        let name = format!("listener.0.0.0.0_{port}.worker_{worker}.downstream_cx_total");
+        // Until both have served.
+        let before = envoy.stat(&name).expect("a counter");
+        for _ in 0..100 {
+            for bad in [raw::get(address, "/hello", &[]), raw::get_with_token(address, "/hello", &tampered(&token))] {
+                assert_eq!(bad.status, 401, "{}", bad.text());
+            }
+            assert!(upstream.seen().is_empty());
+            let good = raw::get_with_token(address, "/hello", &token);
+            assert_eq!(good.status, 200, "{}\n{}", good.text(), envoy.logs());
+            let seen = upstream.take_one();
+            assert_eq!(seen.header("x-user").as_deref(), Some("alex"));
+            assert_eq!(seen.header("x-email").as_deref(), Some("alex@example.test"));
+            assert_eq!(seen.header("authorization"), Some(format!("Bearer {token}")));
+            if envoy.stat(&name) > Some(before) {
+                break;
+            }
+        }
+        assert!(envoy.stat(&name) > Some(before), "worker {worker} got no connection");
+    }
+    // As for everybody else, a token of the client itself has no user.
+    let own = raw::get_with_token(address, "/hello", &keycloak.client_token());
+    assert_eq!(own.status, 200, "{}", own.text());
+    assert_eq!(upstream.take_one().header("x-email"), None);
+
+    let log = envoy.logs();
+    let restricted = log.lines().find(|line| line.contains("restricted"));
+    assert_eq!(restricted, None);
+    assert_eq!(envoy.stat("wasm.oidc.vm_reload"), Some(0));
+    let outdated = log.lines().find(|line| line.to_ascii_lowercase().contains("deprecated"));
+    assert_eq!(outdated, None);
+}
+
+/// Names of the functions that a module imports and exports (WebAssembly core specification, section 5.5).
+fn imports_and_exports(module: &[u8]) -> [BTreeSet<String>; 2] {
+    let mut names = [BTreeSet::new(), BTreeSet::new()];
+    let mut reader = Reader(&module[8..]);
+    while !reader.0.is_empty() {
+        let id = reader.byte();
+        let size = reader.number();
+        let (section, rest) = reader.0.split_at(size);
+        reader.0 = rest;
+        let mut section = Reader(section);
+        match id {
+            2 => {
+                for _ in 0..section.number() {
+                    let _module = section.name();
+                    let name = section.name();
+                    assert_eq!(section.byte(), 0, "{name} is no function");
+                    section.number();
+                    names[0].insert(name);
+                }
+            }
+            7 => {
+                for _ in 0..section.number() {
+                    let name = section.name();
+                    section.byte();
+                    section.number();
+                    names[1].insert(name);
+                }
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn byte(&mut self) -> u8 {
+        let byte = self.0[0];
+        self.0 = &self.0[1..];
+        byte
+    }
+
+    /// LEB128.
+    fn number(&mut self) -> usize {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = self.byte();
+            value |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return value;
+            }
+        }
+    }
+
+    fn name(&mut self) -> String {
+        let size = self.number();
+        let (name, rest) = self.0.split_at(size);
+        self.0 = rest;
+        String::from_utf8_lossy(name).into_owned()
+    }
+}
+
+#[test]
+fn the_list_of_capabilities_names_what_the_module_needs_and_no_more() {
+    let module = fs::read(support::module()).expect("the module");
+    let [imports, exports] = imports_and_exports(&module);
+    let members = capabilities().as_object().expect("an object");
+    let listed: BTreeSet<String> = members.keys().cloned().collect();
+    let missing: Vec<_> = imports.difference(&listed).collect();
+    assert!(missing.is_empty(), "imported and not listed: {missing:?}");
+    let unneeded: Vec<_> =
+        listed.iter().filter(|name| !imports.contains(*name) && !exports.contains(*name)).collect();
+    assert!(unneeded.is_empty(), "listed, but neither imported nor exported: {unneeded:?}");
+    // Callbacks for responses and TCP streams are exported for Kong, which looks for none before it calls.
+    for name in listed.iter().filter(|name| name.starts_with("proxy_on_")) {
+        assert!(!name.contains("response_headers") && !name.contains("stream"), "{name}");
+    }
+}

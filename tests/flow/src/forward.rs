@@ -1,0 +1,140 @@
+//! What the upstream gets to see: a model of how each host carries out the filter's edits.
+//!
+//! The rules are those of `apply_on_envoy` and `apply_on_kong` in `src/proxy/stream.rs`, and of the
+//! hosts behind them: Envoy removes every copy of a header; Kong only gives its first copy another
+//! value.
+
+use std::fmt;
+
+use oidc_filter::http::same_name;
+use oidc_filter::upstream::{Edits, QueryEdit};
+
+use crate::world::Dialect;
+
+/// A request as the upstream gets it.
+#[derive(Clone)]
+pub struct Forwarded {
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Forwarded {
+    /// The client's request as it came.
+    #[must_use]
+    pub fn unchanged(headers: &[(Vec<u8>, Vec<u8>)]) -> Self {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect();
+        Self { headers }
+    }
+
+    /// The client's request after the filter's edits.
+    pub(crate) fn edited(
+        headers: &[(Vec<u8>, Vec<u8>)],
+        edits: &Edits,
+        dialect: Dialect,
+    ) -> Forwarded {
+        let mut request = Self::unchanged(headers);
+        match dialect {
+            Dialect::Envoy => {
+                for name in &edits.strip {
+                    request.headers.retain(|(own, _)| own != name);
+                }
+                for (name, value) in edits.set() {
+                    request.headers.push((name.clone(), value.clone()));
+                }
+            }
+            Dialect::Kong => {
+                for name in &edits.strip {
+                    if !edits.set().any(|(set, _)| set == name) {
+                        request.replace(name, b"");
+                    }
+                }
+                for (name, value) in edits.set() {
+                    request.replace(name, value);
+                }
+            }
+        }
+        if let QueryEdit::Replace { target, query } = &edits.query {
+            match dialect {
+                Dialect::Envoy => request.replace(b":path", target),
+                // Kong's edit is made in the URI it sends, which begins as the client's path.
+                Dialect::Kong => {
+                    let before = request.bytes(":path").unwrap_or_default();
+                    let mut uri = before
+                        .split(|byte| *byte == b'?')
+                        .next()
+                        .unwrap_or_default()
+                        .to_vec();
+                    if let Some(query) = query {
+                        uri.push(b'?');
+                        uri.extend_from_slice(query);
+                    }
+                    request.replace(b":path", &uri);
+                }
+            }
+        }
+        request
+    }
+
+    fn replace(&mut self, name: &[u8], value: &[u8]) {
+        match self.headers.iter_mut().find(|(own, _)| own == name) {
+            Some((_, first)) => *first = value.to_vec(),
+            None => self.headers.push((name.to_vec(), value.to_vec())),
+        }
+    }
+
+    /// The path with its query.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.header(":path").unwrap_or_default()
+    }
+
+    /// The first header of this name, unless it is empty.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.bytes(name)
+            .filter(|value| !value.is_empty())
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+
+    fn bytes(&self, name: &str) -> Option<&[u8]> {
+        let found = self.headers.iter().find(|(own, _)| own == name.as_bytes());
+        found.map(|(_, value)| value.as_slice())
+    }
+
+    /// All values that an upstream could take for this header, in any spelling: CGI makes one name of
+    /// `X-User`, `x_user` and `x.user`. Empty values are how Kong removes.
+    #[must_use]
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.headers
+            .iter()
+            .filter(|(own, value)| same_name(own, name.as_bytes()) && !value.is_empty())
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+            .collect()
+    }
+
+    /// Whether this text stands anywhere in the request.
+    #[must_use]
+    pub fn contains(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        self.headers
+            .iter()
+            .any(|(_, value)| value.windows(text.len()).any(|part| part == text))
+    }
+
+    /// Whether a header that the client sent went on with its value.
+    #[must_use]
+    pub fn kept(&self, name: &str, value: &str) -> bool {
+        self.all(name).iter().any(|seen| seen == value)
+    }
+}
+
+impl fmt::Debug for Forwarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.headers {
+            writeln!(f, "{}: {}", name.escape_ascii(), value.escape_ascii())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! What a client sends.
+
+use crate::world::Route;
+
+/// A client's request.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) route: Option<Route>,
+    pub(crate) worker: usize,
+    pub(crate) secrets: Vec<String>,
+}
+
+impl Request {
+    /// A GET for this path.
+    #[must_use]
+    pub fn get(path: &str) -> Self {
+        Self::new("GET", path)
+    }
+
+    /// A request with this method for this path.
+    #[must_use]
+    pub fn new(method: &str, path: &str) -> Self {
+        Self::bare()
+            .header(":method", method)
+            .header(":path", path)
+            .header(":authority", "api.test")
+            .header(":scheme", "https")
+    }
+
+    /// A request without any header.
+    #[must_use]
+    pub fn bare() -> Self {
+        Self::default()
+    }
+
+    /// With one more header; the same name may come again.
+    #[must_use]
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.headers
+            .push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// With this token as RFC 6750 section 2.1 has it.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+            .secret(token)
+    }
+
+    /// How many headers of this name there are.
+    #[must_use]
+    pub fn count(&self, name: &str) -> usize {
+        let same = |own: &[u8]| own.eq_ignore_ascii_case(name.as_bytes());
+        self.headers.iter().filter(|(own, _)| same(own)).count()
+    }
+
+    /// Names a text that must appear in no log line and in no answer. [`Request::bearer`] does so by
+    /// itself.
+    #[must_use]
+    pub fn secret(mut self, text: &str) -> Self {
+        self.secrets.push(text.to_owned());
+        self
+    }
+
+    /// On this route instead of the first one.
+    #[must_use]
+    pub fn on(mut self, route: Route) -> Self {
+        self.route = Some(route);
+        self
+    }
+
+    /// At this worker instead of the first one.
+    #[must_use]
+    pub fn at(mut self, worker: usize) -> Self {
+        self.worker = worker;
+        self
+    }
+}

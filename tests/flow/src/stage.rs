@@ -1,0 +1,106 @@
+//! Keys, claims and configurations that most tests use.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use serde_json::{Value, json};
+use support::issuer::{self, SigningKey};
+
+use crate::world::{Dialect, World};
+
+/// The provider's identifier.
+pub const ISSUER: &str = "https://idp.test/realm";
+/// Where its metadata stand.
+pub const DISCOVERY: &str = "https://idp.test/realm/.well-known/openid-configuration";
+/// Where its keys stand.
+pub const KEYS: &str = "https://idp.test/realm/keys";
+
+/// The ES256 key of this name: one for the whole test process.
+#[must_use]
+pub fn key(kid: &str) -> &'static SigningKey {
+    key_for("ES256", kid)
+}
+
+/// The key of this algorithm and name: one for the whole test process, since RSA keys are dear.
+#[must_use]
+pub fn key_for(alg: &str, kid: &str) -> &'static SigningKey {
+    static KNOWN: OnceLock<Mutex<HashMap<String, &'static SigningKey>>> = OnceLock::new();
+    let known = KNOWN.get_or_init(Mutex::default);
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known
+        .entry(format!("{alg} {kid}"))
+        .or_insert_with(|| Box::leak(Box::new(SigningKey::generate(alg, kid))))
+}
+
+/// A configuration for the provider above that tells the upstream the user in `x-user`, and `members`.
+#[must_use]
+pub fn config(members: Value) -> Value {
+    let whole = json!({
+        "issuer": ISSUER,
+        "auth_methods": ["bearer"],
+        "bearer_token_param_type": ["header", "query"],
+        "upstream_headers_claims": ["preferred_username"],
+        "upstream_headers_names": ["x-user"],
+    });
+    merged(whole, members)
+}
+
+/// `base` with the members of `changes`; a null removes one.
+///
+/// # Panics
+/// When one of them is no object.
+#[must_use]
+pub fn merged(mut base: Value, changes: Value) -> Value {
+    let members = base.as_object_mut().expect("an object");
+    for (name, value) in changes.as_object().expect("an object") {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    base
+}
+
+impl World {
+    /// A world with the provider above, which has the key `k1`, and a route with `members`.
+    #[must_use]
+    #[track_caller]
+    pub fn ready(dialect: Dialect, members: Value) -> World {
+        let world = World::new(dialect, 1);
+        world.put_provider();
+        world.route(&config(members));
+        world
+    }
+
+    /// Puts the provider above into this world, with the key `k1`.
+    pub fn put_provider(&self) {
+        self.put(DISCOVERY, &json!({"issuer": ISSUER, "jwks_uri": KEYS}));
+        self.publish(&["k1"]);
+    }
+
+    /// From now on the provider has the ES256 keys of these names.
+    pub fn publish(&self, kids: &[&str]) {
+        self.put(KEYS, &issuer::jwks(kids.iter().map(|kid| key(kid))));
+    }
+
+    /// The claims of alex, good for five minutes, with `changes`; a null removes a claim.
+    #[must_use]
+    pub fn claims(&self, changes: Value) -> Value {
+        let now = self.now();
+        let claims = json!({"iat": now, "exp": now + 300});
+        merged(merged(issuer::claims(ISSUER), claims), changes)
+    }
+
+    /// A token of key `k1` with these claims.
+    #[must_use]
+    pub fn token(&self, changes: Value) -> String {
+        self.token_of("k1", changes)
+    }
+
+    /// A token of this key with these claims.
+    #[must_use]
+    pub fn token_of(&self, kid: &str, changes: Value) -> String {
+        key(kid).token(&self.claims(changes))
+    }
+}

@@ -1,0 +1,1 @@
+//! Providers and clients that misbehave, against the filter in a real Envoy: see `tests/`.
