@@ -49,7 +49,11 @@ pub fn begin(
         return Step::Done(decision);
     }
     let Some(credential) = bearer::find(&policy.config, &request) else {
-        let refusal = Refusal::new(Kind::NoCredential, "no_credential", "no credential was shown");
+        let refusal = Refusal::new(
+            Kind::NoCredential,
+            "no_credential",
+            "no credential was shown",
+        );
         return Step::Done(refuse(policy, host, &request, &refusal));
     };
     if let Some(outcome) = bearer::from_cache(policy, host, &request, &credential) {
@@ -79,12 +83,11 @@ fn preflight(policy: &Policy, host: &dyn Host, request: &Request) -> Option<Deci
         request,
         keys: None,
     };
-    let outcome = authz::admit(&Basis::Preflight, &facts, &policy.config, host.now()).and_then(
-        |admission| {
+    let outcome =
+        authz::admit(&Basis::Preflight, &facts, &policy.config, host.now()).and_then(|admission| {
             let edits = Edits::anonymous(request, &policy.names, host.abilities())?;
             Ok((admission, edits))
-        },
-    );
+        });
     Some(conclude(policy, host, request, outcome))
 }
 

@@ -69,7 +69,11 @@ impl Refusal {
                 config.failures.forbidden_redirect.as_ref(),
             ),
             Kind::BadRequest => (400, "Bad request", None),
-            Kind::Unexpected => (500, UNEXPECTED_MESSAGE, config.failures.unexpected_redirect.as_ref()),
+            Kind::Unexpected => (
+                500,
+                UNEXPECTED_MESSAGE,
+                config.failures.unexpected_redirect.as_ref(),
+            ),
         };
         let grpc = request.is_grpc();
         if let Some(location) = redirect.filter(|_| !grpc) {

@@ -168,7 +168,10 @@ pub enum Level {
 
 /// What is counted. The names are the metrics' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "each is explained by its name in `Counter::name`")]
+#[allow(
+    missing_docs,
+    reason = "each is explained by its name in `Counter::name`"
+)]
 pub enum Counter {
     Forwarded,
     Unauthorized,

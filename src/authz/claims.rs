@@ -40,7 +40,9 @@ impl ClaimRule {
         if self.required.is_empty() {
             return true;
         }
-        let values = claim(claims, &self.path).map(text_values).unwrap_or_default();
+        let values = claim(claims, &self.path)
+            .map(text_values)
+            .unwrap_or_default();
         self.required
             .iter()
             .any(|all| all.iter().all(|word| values.contains(word)))
@@ -61,7 +63,10 @@ mod tests {
     fn descends_with_indices_from_one() {
         let claims = json!({"a": {"b": ["x", {"c": 1}]}, "n": null});
         assert_eq!(claim(&claims, &path(&["a", "b", "1"])), Some(&json!("x")));
-        assert_eq!(claim(&claims, &path(&["a", "b", "2", "c"])), Some(&json!(1)));
+        assert_eq!(
+            claim(&claims, &path(&["a", "b", "2", "c"])),
+            Some(&json!(1))
+        );
         assert_eq!(claim(&claims, &path(&["a", "b", "0"])), None);
         assert_eq!(claim(&claims, &path(&["a", "b", "3"])), None);
         assert_eq!(claim(&claims, &path(&["n"])), None, "null is no value");
@@ -82,7 +87,10 @@ mod tests {
 
     #[test]
     fn no_required_list_is_no_check() {
-        let rule = ClaimRule { path: path(&["scope"]), required: Vec::new() };
+        let rule = ClaimRule {
+            path: path(&["scope"]),
+            required: Vec::new(),
+        };
         assert!(rule.is_met_by(&json!({})));
     }
 }

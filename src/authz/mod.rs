@@ -93,7 +93,10 @@ impl Verdict {
     /// Whether the token still counts: its time has not run out and its key was not withdrawn.
     pub fn check_current(&self, facts: &Facts<'_>, now: Time) -> Result<(), Refusal> {
         if now >= self.valid_until {
-            return Err(Refusal::bad_credential("token_expired", "the token has expired"));
+            return Err(Refusal::bad_credential(
+                "token_expired",
+                "the token has expired",
+            ));
         }
         match (&self.key, facts.keys) {
             (None, _) => Ok(()),
@@ -143,15 +146,40 @@ pub fn judge(claims: &Value, config: &Config) -> Result<(), Refusal> {
     if !config.verification.domains.is_empty() {
         // C21: a token without `hd` is of no domain.
         let domain = claims.get("hd").and_then(Value::as_str);
-        if !domain.is_some_and(|domain| config.verification.domains.iter().any(|allowed| allowed == domain)) {
-            return Err(forbidden("domain_not_allowed", "`hd` is in none of `domains`".to_owned()));
+        if !domain.is_some_and(|domain| {
+            config
+                .verification
+                .domains
+                .iter()
+                .any(|allowed| allowed == domain)
+        }) {
+            return Err(forbidden(
+                "domain_not_allowed",
+                "`hd` is in none of `domains`".to_owned(),
+            ));
         }
     }
     let rules = [
-        ("scopes_required", "insufficient_scope", &config.authorization.scopes),
-        ("audience_required", "audience_not_allowed", &config.authorization.audience),
-        ("groups_required", "group_missing", &config.authorization.groups),
-        ("roles_required", "role_missing", &config.authorization.roles),
+        (
+            "scopes_required",
+            "insufficient_scope",
+            &config.authorization.scopes,
+        ),
+        (
+            "audience_required",
+            "audience_not_allowed",
+            &config.authorization.audience,
+        ),
+        (
+            "groups_required",
+            "group_missing",
+            &config.authorization.groups,
+        ),
+        (
+            "roles_required",
+            "role_missing",
+            &config.authorization.roles,
+        ),
     ];
     for (field, code, rule) in rules {
         if !rule.is_met_by(claims) {

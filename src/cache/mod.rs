@@ -93,12 +93,13 @@ impl VerdictCache {
             // Other policies hold it all: this token is verified each time.
             return;
         }
-        let Some(set) = self.sets.get_mut(set_of(token)) else { return };
-        let Some(place) = set.iter_mut().min_by_key(|place| {
-            place
-                .as_ref()
-                .map_or(Time(0), |entry| entry.keep_until)
-        }) else {
+        let Some(set) = self.sets.get_mut(set_of(token)) else {
+            return;
+        };
+        let Some(place) = set
+            .iter_mut()
+            .min_by_key(|place| place.as_ref().map_or(Time(0), |entry| entry.keep_until))
+        else {
             return;
         };
         let freed = place.as_ref().map_or(0, |entry| entry.bytes);
@@ -114,9 +115,13 @@ impl VerdictCache {
 
     /// Forgets the verdict on this token.
     pub fn remove(&mut self, token: &[u8]) {
-        let Some(set) = self.sets.get_mut(set_of(token)) else { return };
+        let Some(set) = self.sets.get_mut(set_of(token)) else {
+            return;
+        };
         for place in set {
-            if place.as_ref().is_some_and(|entry| same(&entry.token, token))
+            if place
+                .as_ref()
+                .is_some_and(|entry| same(&entry.token, token))
                 && let Some(entry) = place.take()
             {
                 self.budget.give_back(entry.bytes);
@@ -170,16 +175,22 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 
 /// The set for a token, from its last eight bytes.
 fn set_of(token: &[u8]) -> usize {
-    let tail = token.iter().rev().take(8).fold(0u64, |sum, byte| {
-        sum.rotate_left(8) ^ u64::from(*byte)
-    });
+    let tail = token
+        .iter()
+        .rev()
+        .take(8)
+        .fold(0u64, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
     // Fibonacci hashing: base64url uses few of a byte's values.
     let mixed = tail.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     usize::try_from(mixed).unwrap_or_default() % SETS
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may fail loudly")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly"
+)]
 mod tests {
     use super::*;
 
@@ -202,7 +213,10 @@ mod tests {
         let mut cache = cache();
         cache.put(b"one.signature", verdict(10, 1), 60, Time(1));
         assert!(cache.get(b"one.signature", Time(1)).is_some());
-        assert!(cache.get(b"two.signature", Time(1)).is_none(), "same tail, another token");
+        assert!(
+            cache.get(b"two.signature", Time(1)).is_none(),
+            "same tail, another token"
+        );
         cache.remove(b"one.signature");
         assert!(cache.get(b"one.signature", Time(1)).is_none());
         assert_eq!(cache.budget.0.get(), 0);
@@ -226,7 +240,10 @@ mod tests {
         cache.put(b"t", verdict(10, 1), 60, Time(10));
         assert!(cache.get(b"t", Time(10)).is_none());
         cache.put(b"t", verdict(100_000, 1), 0, Time(10));
-        assert!(cache.get(b"t", Time(10)).is_none(), "a lifetime of 0 keeps nothing");
+        assert!(
+            cache.get(b"t", Time(10)).is_none(),
+            "a lifetime of 0 keeps nothing"
+        );
         cache.put(b"t", verdict(100_000, 1), 5, Time(10));
         assert!(cache.get(b"t", Time(5009)).is_some());
         assert!(cache.get(b"t", Time(5010)).is_none());
@@ -235,17 +252,27 @@ mod tests {
     #[test]
     fn a_hundred_thousand_tokens_stay_within_the_bounds() {
         let budget = Budget::default();
-        let mut caches = [VerdictCache::new(budget.clone()), VerdictCache::new(budget.clone())];
+        let mut caches = [
+            VerdictCache::new(budget.clone()),
+            VerdictCache::new(budget.clone()),
+        ];
         for number in 0..100_000u64 {
             let token = format!("header.payload.{number:08}");
             let cache = &mut caches[usize::from(number % 2 == 1)];
             cache.put(token.as_bytes(), verdict(10 + number, 2000), 60, Time(1));
             assert!(budget.0.get() <= MAX_BYTES);
         }
-        let entries = || caches.iter().flat_map(|cache| cache.sets.iter().flatten().flatten());
+        let entries = || {
+            caches
+                .iter()
+                .flat_map(|cache| cache.sets.iter().flatten().flatten())
+        };
         let kept = entries().count();
         assert!(kept > 1000 && kept <= 2 * SETS * WAYS, "{kept} kept");
-        assert_eq!(entries().map(|entry| entry.bytes).sum::<usize>(), budget.0.get());
+        assert_eq!(
+            entries().map(|entry| entry.bytes).sum::<usize>(),
+            budget.0.get()
+        );
         let newest = caches[1].get(b"header.payload.00099999", Time(1));
         assert!(newest.is_some(), "the newest is there");
         drop(caches);

@@ -62,7 +62,9 @@ impl AuthMethod {
 
     /// The names of those that this version has: its feature set.
     pub fn built() -> String {
-        let built = AuthMethod::ALL.into_iter().filter(|method| method.is_built());
+        let built = AuthMethod::ALL
+            .into_iter()
+            .filter(|method| method.is_built());
         built.map(AuthMethod::name).collect::<Vec<_>>().join(", ")
     }
 

@@ -57,7 +57,11 @@ pub fn from_cache(
     let now = host.now();
     // Where the tick cannot call a provider, a request has to wait for the refresh that is due.
     let must_wait = !host.abilities().shares_flights && policy.provider.is_due(now);
-    let known = policy.verdicts.borrow().get(token, now).filter(|_| !must_wait);
+    let known = policy
+        .verdicts
+        .borrow()
+        .get(token, now)
+        .filter(|_| !must_wait);
     let Some(verdict) = known else {
         host.count(Counter::VerdictMiss);
         return None;
@@ -128,7 +132,8 @@ async fn verify(
 ) -> Result<(Verdict, u64), Refusal> {
     let config = &policy.config;
     let arrived = host.now();
-    let jws = Jws::parse(token).map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
+    let jws = Jws::parse(token)
+        .map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
     if !jws.header.is_access_token_type() {
         return Err(Refusal::bad_credential(
             "wrong_token_type",
@@ -150,7 +155,9 @@ async fn verify(
     let claims: Value = serde_json::from_slice(&jws.payload)
         .ok()
         .filter(Value::is_object)
-        .ok_or_else(|| Refusal::bad_credential("payload_unreadable", "the payload is no JSON object"))?;
+        .ok_or_else(|| {
+            Refusal::bad_credential("payload_unreadable", "the payload is no JSON object")
+        })?;
     let now = host.now();
     let end = check_times_and_issuer(&claims, config, issuer.as_deref(), now)?;
     let by_age = end_by_age(&claims, config, now);
@@ -172,20 +179,19 @@ async fn verify(
 /// HS*: only where it was asked for, with the client's secret (specification section 7.1). A public
 /// key is never used as a secret: the algorithm decides which of the two is looked at.
 fn verify_with_secret(config: &Config, jws: &Jws<'_>) -> Result<(), Refusal> {
-    let secret = config
-        .verification
-        .hs_secret
-        .as_ref()
-        .ok_or_else(|| {
-            Refusal::bad_credential(
-                "algorithm_not_allowed",
-                format!("{} is off (`enable_hs_signatures`)", jws.header.alg.name()),
-            )
-        })?;
+    let secret = config.verification.hs_secret.as_ref().ok_or_else(|| {
+        Refusal::bad_credential(
+            "algorithm_not_allowed",
+            format!("{} is off (`enable_hs_signatures`)", jws.header.alg.name()),
+        )
+    })?;
     if jose::verify_hmac(jws.header.alg, secret.expose().as_bytes(), jws) {
         Ok(())
     } else {
-        Err(Refusal::bad_credential("signature_invalid", "the signature is not good"))
+        Err(Refusal::bad_credential(
+            "signature_invalid",
+            "the signature is not good",
+        ))
     }
 }
 
@@ -217,7 +223,10 @@ async fn verify_with_key(
             },
             keys,
         )),
-        Found::NoneGood => Err(Refusal::bad_credential("signature_invalid", "the signature is not good")),
+        Found::NoneGood => Err(Refusal::bad_credential(
+            "signature_invalid",
+            "the signature is not good",
+        )),
         Found::NoKey => Err(Refusal::bad_credential(
             "key_unknown",
             "the provider has no key for this token",
@@ -261,7 +270,10 @@ fn session_claim(claims: &Value, config: &Config) -> Result<Option<String>, Refu
         Some(value) if !value.is_empty() => Ok(Some(value.to_owned())),
         _ => Err(Refusal::bad_credential(
             "session_claim_missing",
-            format!("the token has no claim `{}` to compare with the cookie", binding.claim),
+            format!(
+                "the token has no claim `{}` to compare with the cookie",
+                binding.claim
+            ),
         )),
     }
 }
@@ -273,7 +285,10 @@ fn in_header<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<
         return Some(credential(token, Place::Header(Cow::Owned(name.clone()))));
     }
     if let Some(token) = one_of(request.headers.all("authorization")).and_then(after_bearer) {
-        return Some(credential(token, Place::Header(Cow::Borrowed("authorization"))));
+        return Some(credential(
+            token,
+            Place::Header(Cow::Borrowed("authorization")),
+        ));
     }
     TOKEN_HEADERS.into_iter().find_map(|name| {
         let token = one_of(request.headers.all(name))?;
@@ -304,7 +319,8 @@ fn one_of<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
 /// What stands behind the word Bearer, in any case (RFC 9110 section 11.1).
 fn after_bearer(value: &[u8]) -> Option<&[u8]> {
     let (word, token) = value.split_at_checked(7)?;
-    word.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+    word.eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
 }
 
 /// Bytes that are no text are a credential too: one that fails, not one that is passed over.

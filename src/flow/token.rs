@@ -16,16 +16,25 @@ pub fn check_times_and_issuer(
 ) -> Result<Option<Time>, Refusal> {
     check_issuer(claims, config, discovered_issuer)?;
     let leeway = config.verification.leeway;
-    for (name, code) in [("nbf", "token_not_yet_valid"), ("iat", "token_from_the_future")] {
+    for (name, code) in [
+        ("nbf", "token_not_yet_valid"),
+        ("iat", "token_from_the_future"),
+    ] {
         if let Some(begin) = date(claims, name)?
             && begin > now.plus_seconds(leeway)
         {
-            return Err(Refusal::bad_credential(code, format!("`{name}` lies in the future")));
+            return Err(Refusal::bad_credential(
+                code,
+                format!("`{name}` lies in the future"),
+            ));
         }
     }
     let end = date(claims, "exp")?.map(|end| end.plus_seconds(leeway));
     if end.is_some_and(|end| now >= end) {
-        return Err(Refusal::bad_credential("token_expired", "the token has expired"));
+        return Err(Refusal::bad_credential(
+            "token_expired",
+            "the token has expired",
+        ));
     }
     Ok(end)
 }

@@ -32,7 +32,8 @@ fn named<'a>(part: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let part = part.trim_ascii();
     let mark = part.iter().position(|byte| *byte == b'=')?;
     let (key, value) = part.split_at(mark);
-    (key.trim_ascii_end() == name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())
+    (key.trim_ascii_end() == name.as_bytes())
+        .then(|| value.get(1..).unwrap_or_default().trim_ascii())
 }
 
 #[cfg(test)]
@@ -42,14 +43,21 @@ mod tests {
     #[test]
     fn reads_every_line() {
         let headers = Headers::from_pairs([("cookie", "a=1; tok=x"), ("cookie", "tok = y")]);
-        assert_eq!(cookie_values(&headers, "tok").collect::<Vec<_>>(), [b"x", b"y"]);
+        assert_eq!(
+            cookie_values(&headers, "tok").collect::<Vec<_>>(),
+            [b"x", b"y"]
+        );
         assert_eq!(cookie_values(&headers, "to").count(), 0);
     }
 
     #[test]
     fn removal_joins_the_lines() {
-        let headers = Headers::from_pairs([("cookie", "a=1; tok=x;; b=2"), ("cookie", "tok=y; c=3")]);
-        assert_eq!(without_cookie(&headers, "tok"), Some(b"a=1; b=2; c=3".to_vec()));
+        let headers =
+            Headers::from_pairs([("cookie", "a=1; tok=x;; b=2"), ("cookie", "tok=y; c=3")]);
+        assert_eq!(
+            without_cookie(&headers, "tok"),
+            Some(b"a=1; b=2; c=3".to_vec())
+        );
         let only = Headers::from_pairs([("cookie", "tok=x")]);
         assert_eq!(without_cookie(&only, "tok"), None);
     }

@@ -119,10 +119,7 @@ impl Headers {
 /// Whether two header names are one name to some upstream. CGI, WSGI, Rack and PHP fold case and make
 /// one byte of `-` and `_`; lighttpd's CGI does so with every byte that is no letter or digit.
 pub fn same_name(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .all(|(x, y)| folded(*x) == folded(*y))
+    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| folded(*x) == folded(*y))
 }
 
 fn folded(byte: u8) -> u8 {
@@ -150,7 +147,11 @@ fn read_u32(buffer: &[u8], at: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 mod tests {
     use super::*;
 
@@ -174,7 +175,10 @@ mod tests {
         let bytes = serialized(&[(b"a", b"1"), (b"Cookie", b""), (b"A", b"\xff\xfe")]);
         let headers = Headers::from_serialized(bytes).unwrap();
         assert_eq!(headers.len(), 3);
-        assert_eq!(headers.all("a").collect::<Vec<_>>(), [&b"1"[..], b"\xff\xfe"]);
+        assert_eq!(
+            headers.all("a").collect::<Vec<_>>(),
+            [&b"1"[..], b"\xff\xfe"]
+        );
         assert_eq!(headers.only("cookie"), Some(&b""[..]));
         assert_eq!(headers.only("a"), None, "two copies are no single opinion");
     }
@@ -193,7 +197,10 @@ mod tests {
     fn refuses_a_buffer_that_contradicts_itself() {
         let good = serialized(&[(b"name", b"value")]);
         for cut in 1..good.len() {
-            assert!(Headers::from_serialized(good[..cut].to_vec()).is_none(), "cut at {cut}");
+            assert!(
+                Headers::from_serialized(good[..cut].to_vec()).is_none(),
+                "cut at {cut}"
+            );
         }
         assert!(Headers::from_serialized(vec![0xff; 64]).is_none());
     }
@@ -207,6 +214,9 @@ mod tests {
 
     #[test]
     fn control_bytes_go() {
-        assert_eq!(strip_controls(b"a\r\nset-cookie: x\0\x7f\xc3\xa9"), b"aset-cookie: x\xc3\xa9");
+        assert_eq!(
+            strip_controls(b"a\r\nset-cookie: x\0\x7f\xc3\xa9"),
+            b"aset-cookie: x\xc3\xa9"
+        );
     }
 }

@@ -46,15 +46,15 @@ pub fn percent_decode(text: &[u8]) -> Vec<u8> {
 }
 
 fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    query.split(|byte| *byte == b'&').map(|part| {
-        match part.iter().position(|byte| *byte == b'=') {
+    query
+        .split(|byte| *byte == b'&')
+        .map(|part| match part.iter().position(|byte| *byte == b'=') {
             Some(mark) => {
                 let (key, value) = part.split_at(mark);
                 (key, value.get(1..).unwrap_or_default())
             }
             None => (part, &b""[..]),
-        }
-    })
+        })
 }
 
 fn hex(byte: u8) -> Option<u8> {
@@ -79,7 +79,10 @@ mod tests {
 
     #[test]
     fn removal_leaves_the_rest_as_it_was() {
-        assert_eq!(without_argument(b"a=1&t=2&b=%20", "t"), Some(b"a=1&b=%20".to_vec()));
+        assert_eq!(
+            without_argument(b"a=1&t=2&b=%20", "t"),
+            Some(b"a=1&b=%20".to_vec())
+        );
         assert_eq!(without_argument(b"%74=2&t=3&t", "t"), None);
         assert_eq!(without_argument(b"a=1", "t"), Some(b"a=1".to_vec()));
     }

@@ -41,7 +41,10 @@ impl Request {
     pub fn is_preflight(&self) -> bool {
         self.method() == b"OPTIONS"
             && self.headers.first("origin").is_some()
-            && self.headers.first("access-control-request-method").is_some()
+            && self
+                .headers
+                .first("access-control-request-method")
+                .is_some()
     }
 
     /// A call of gRPC: its client understands statuses and trailers, not bodies and redirects.
@@ -71,7 +74,10 @@ mod tests {
 
     #[test]
     fn a_target_may_be_missing() {
-        assert_eq!(request(&[(":method", "CONNECT"), (":path", "/x")]).target(), None);
+        assert_eq!(
+            request(&[(":method", "CONNECT"), (":path", "/x")]).target(),
+            None
+        );
         assert_eq!(request(&[(":method", "GET")]).target(), None);
         assert_eq!(request(&[(":method", "GET"), (":path", "")]).target(), None);
     }
@@ -80,7 +86,10 @@ mod tests {
     fn the_query_begins_at_the_first_mark() {
         let with = request(&[(":method", "GET"), (":path", "/a?b=c?d")]);
         assert_eq!(with.query(), Some(&b"b=c?d"[..]));
-        assert_eq!(request(&[(":method", "GET"), (":path", "/a")]).query(), None);
+        assert_eq!(
+            request(&[(":method", "GET"), (":path", "/a")]).query(),
+            None
+        );
     }
 
     #[test]

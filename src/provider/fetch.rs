@@ -90,13 +90,18 @@ async fn discover(
     match &metadata.issuer {
         Some(issuer) if issuer.trim_end_matches('/') == expected => {}
         other => {
-            let named = other.as_deref().map_or_else(|| "no issuer".to_owned(), printable);
+            let named = other
+                .as_deref()
+                .map_or_else(|| "no issuer".to_owned(), printable);
             let reason = format!("{url} names {named}, the configuration {expected}");
             match settings.verify_issuer {
                 IssuerCheck::Strict => return Err(Refusal::unexpected("issuer_mismatch", reason)),
                 // C23: providers differ here; the operator is told.
                 IssuerCheck::Warn => {
-                    host.log(Level::Warn, &format!("oidc-filter: issuer_mismatch: {reason}"));
+                    host.log(
+                        Level::Warn,
+                        &format!("oidc-filter: issuer_mismatch: {reason}"),
+                    );
                 }
             }
         }
@@ -138,7 +143,9 @@ async fn jwks(
         Refusal::unexpected("jwks_unreadable", format!("{url} is no key set: {error}"))
     })?;
     for (kid, reason) in &set.skipped {
-        let kid = kid.as_deref().map_or_else(|| "without kid".to_owned(), printable);
+        let kid = kid
+            .as_deref()
+            .map_or_else(|| "without kid".to_owned(), printable);
         host.log(
             Level::Info,
             &format!("oidc-filter: key_skipped: {url}: key {kid}: {reason}"),
@@ -181,7 +188,10 @@ async fn get(
             "provider_refused",
             format!("{url} answered {}", answer.status),
         )),
-        Err(error) => Err(Refusal::unexpected("provider_unreachable", format!("{url}: {error}"))),
+        Err(error) => Err(Refusal::unexpected(
+            "provider_unreachable",
+            format!("{url}: {error}"),
+        )),
     }
 }
 
@@ -190,7 +200,10 @@ const MAX_METADATA: usize = 128 * 1024;
 
 /// A provider's text for the log: not long, and on one line.
 fn printable(text: &str) -> String {
-    text.chars().take(200).flat_map(char::escape_default).collect()
+    text.chars()
+        .take(200)
+        .flat_map(char::escape_default)
+        .collect()
 }
 
 /// Some providers' firewalls refuse calls without one; Envoy sends none.

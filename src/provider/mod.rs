@@ -146,7 +146,10 @@ impl Provider {
         self.current().ok_or_else(|| {
             let error = self.last_error.borrow().clone();
             error.unwrap_or_else(|| {
-                Refusal::unexpected("provider_unreachable", "the provider's keys are not there yet")
+                Refusal::unexpected(
+                    "provider_unreachable",
+                    "the provider's keys are not there yet",
+                )
             })
         })
     }
@@ -168,9 +171,10 @@ impl Provider {
         let now = host.now();
         // Keys that were fetched for this very request cannot be out of date.
         let fresh = seen.fetched >= arrived;
-        let too_soon = self.rediscovered.get().is_some_and(|last| {
-            now < last.plus_seconds(self.settings.rediscovery_lifetime)
-        });
+        let too_soon = self
+            .rediscovered
+            .get()
+            .is_some_and(|last| now < last.plus_seconds(self.settings.rediscovery_lifetime));
         if fresh || too_soon && !self.may_join(&**host) || self.just_failed(&self.needed, now) {
             return None;
         }
@@ -231,7 +235,8 @@ impl Provider {
         let key = format!("keys {:p}", Rc::as_ptr(self));
         host.join(&key, &mut |flight_host| {
             let provider = provider.clone();
-            let task: Task<()> = Box::pin(async move { provider.fetch(flight_host, purpose).await });
+            let task: Task<()> =
+                Box::pin(async move { provider.fetch(flight_host, purpose).await });
             task
         })
         .await;
@@ -242,7 +247,8 @@ impl Provider {
         let number = self.begun.get().wrapping_add(1);
         self.begun.set(number);
         let before = self.current();
-        let fetched = fetch::key_set(&self.settings, &self.clusters, &*host, before.as_deref()).await;
+        let fetched =
+            fetch::key_set(&self.settings, &self.clusters, &*host, before.as_deref()).await;
         let attempt = match purpose {
             Purpose::Needed => &self.needed,
             Purpose::Refresh => &self.refreshed,

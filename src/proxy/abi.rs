@@ -4,7 +4,10 @@
 //! nothing here panics. The SDK was not taken because its `Action` lacks status 4, and because it
 //! panics on inputs that a stranger can send (docs/architecture.md, "The glue speaks the ABI itself").
 
-#![allow(unsafe_code, reason = "the boundary to the host; each block states its proof")]
+#![allow(
+    unsafe_code,
+    reason = "the boundary to the host; each block states its proof"
+)]
 
 use std::ptr::{null, null_mut};
 
@@ -21,7 +24,11 @@ impl Status {
     pub const CAS_MISMATCH: Status = Status(8);
 
     fn ok(self) -> Result<(), Status> {
-        if self == Status::OK { Ok(()) } else { Err(self) }
+        if self == Status::OK {
+            Ok(())
+        } else {
+            Err(self)
+        }
     }
 }
 
@@ -159,7 +166,10 @@ struct Delivered {
 
 impl Delivered {
     const fn none() -> Delivered {
-        Delivered { at: null_mut(), size: 0 }
+        Delivered {
+            at: null_mut(),
+            size: 0,
+        }
     }
 
     fn take(self) -> Vec<u8> {
@@ -276,9 +286,8 @@ pub fn replace_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
 /// Removes all copies of a request header or trailer. On Kong this does not reach the upstream.
 pub fn remove_request_header(map: Map, name: &[u8]) -> Result<(), Status> {
     // SAFETY: a live pointer with its size; the host only reads.
-    let status = unsafe {
-        import::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len())
-    };
+    let status =
+        unsafe { import::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
     Status(status).ok()
 }
 
@@ -287,13 +296,7 @@ pub fn buffer(which: Buffer, max: usize) -> Result<Vec<u8>, Status> {
     let mut value = Delivered::none();
     // SAFETY: the out-parameters live through the call.
     let status = unsafe {
-        import::proxy_get_buffer_bytes(
-            which as u32,
-            0,
-            max,
-            &raw mut value.at,
-            &raw mut value.size,
-        )
+        import::proxy_get_buffer_bytes(which as u32, 0, max, &raw mut value.at, &raw mut value.size)
     };
     Status(status).ok().map(|()| value.take())
 }
@@ -327,11 +330,7 @@ pub fn http_call(
 }
 
 /// Answers the client instead of the upstream.
-pub fn send_response(
-    status: u16,
-    headers: &[(&[u8], &[u8])],
-    body: &[u8],
-) -> Result<(), Status> {
+pub fn send_response(status: u16, headers: &[(&[u8], &[u8])], body: &[u8]) -> Result<(), Status> {
     let headers = serialize(headers);
     // SAFETY: live pointers with their sizes; the host only reads.
     let answered = unsafe {
@@ -391,8 +390,7 @@ pub fn shared_set(key: &str, value: &[u8], cas: u32) -> Result<(), Status> {
 pub fn define_counter(name: &str) -> Option<u32> {
     let mut id = 0;
     // SAFETY: live pointers with their sizes; `id` lives through the call. Kind 0 is a counter.
-    let status =
-        unsafe { import::proxy_define_metric(0, name.as_ptr(), name.len(), &raw mut id) };
+    let status = unsafe { import::proxy_define_metric(0, name.as_ptr(), name.len(), &raw mut id) };
     Status(status).ok().ok().map(|()| id)
 }
 

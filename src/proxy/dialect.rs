@@ -60,7 +60,9 @@ impl Dialect {
                      defined, and named in `clusters`?",
                     status.0
                 ),
-                Dialect::Kong => format!("Kong refused the call to `{target}` (status {})", status.0),
+                Dialect::Kong => {
+                    format!("Kong refused the call to `{target}` (status {})", status.0)
+                }
             })
         })
     }
@@ -117,7 +119,11 @@ pub fn read_answer(
     if dialect == Dialect::Envoy && headers.first("x-envoy-upstream-service-time").is_none() {
         // Envoy's own words for a provider that was not reached, or was too slow.
         match status {
-            503 => return Err(CallError::NoAnswer("Envoy could not reach the provider".to_owned())),
+            503 => {
+                return Err(CallError::NoAnswer(
+                    "Envoy could not reach the provider".to_owned(),
+                ));
+            }
             504 => return Err(CallError::TimedOut),
             _ => {}
         }

@@ -37,8 +37,11 @@ pub fn configure(root: u32, size: usize) -> bool {
         let json = if size == 0 {
             Vec::new()
         } else {
-            abi::buffer(abi::Buffer::PluginConfiguration, size.min(MAX_CONFIGURATION))
-                .unwrap_or_default()
+            abi::buffer(
+                abi::Buffer::PluginConfiguration,
+                size.min(MAX_CONFIGURATION),
+            )
+            .unwrap_or_default()
         };
         let root = world.root(root).unwrap_or_else(|| world.add_root(root));
         let parsed = Config::parse(&json, &|name| std::env::var(name).ok());
@@ -124,7 +127,10 @@ pub fn request_trailers(context: u32) -> u32 {
 /// A context that this instance never saw created (its instance died in a neighbour's trap) is
 /// nobody's: it is answered, never let through.
 fn deny_unknown(world: &World) -> u32 {
-    world.log(Level::Error, "oidc-filter: unknown_context: a callback for a context never created");
+    world.log(
+        Level::Error,
+        "oidc-filter: unknown_context: a callback for a context never created",
+    );
     let _ = abi::send_response(500, &[], b"");
     stream::PAUSE
 }
@@ -155,4 +161,3 @@ pub fn delete(context: u32) {
         }
     });
 }
-

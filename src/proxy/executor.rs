@@ -93,7 +93,11 @@ impl Executor {
         drop(dropped);
         let landed: Vec<Rc<Flight>> = {
             let mut flights = self.flights.borrow_mut();
-            let ids: Vec<_> = flights.keys().filter(|(owner, _)| *owner == root).cloned().collect();
+            let ids: Vec<_> = flights
+                .keys()
+                .filter(|(owner, _)| *owner == root)
+                .cloned()
+                .collect();
             ids.iter().filter_map(|id| flights.remove(id)).collect()
         };
         landed.iter().for_each(|flight| flight.land());
@@ -110,7 +114,9 @@ impl Executor {
                 .get_mut(&id)
                 .and_then(|slot| slot.future.take().map(|future| (slot.owner, future)));
             // Woken twice, finished, or its request is gone.
-            let Some((owner, mut future)) = taken else { continue };
+            let Some((owner, mut future)) = taken else {
+                continue;
+            };
             if !enter(owner) {
                 drop(future);
                 self.cancel(id);
@@ -133,7 +139,10 @@ impl Executor {
     }
 
     fn pop(&self) -> Option<u64> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        self.ready
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
     }
 
     /// The future of a callout that `dispatch` begins at the first poll.
@@ -309,7 +318,10 @@ impl Drop for CallFuture {
 type Ready = Arc<Mutex<VecDeque<u64>>>;
 
 fn push(ready: &Ready, id: u64) {
-    ready.lock().unwrap_or_else(PoisonError::into_inner).push_back(id);
+    ready
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push_back(id);
 }
 
 struct WakeTask {

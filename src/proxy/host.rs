@@ -54,7 +54,9 @@ impl Host for Door {
     fn call(&self, call: Call) -> Task<Result<Answer, CallError>> {
         let sent = world(|world| {
             let dialect = world.dialect();
-            world.executor.call(Box::new(move || dialect.dispatch(&call)))
+            world
+                .executor
+                .call(Box::new(move || dialect.dispatch(&call)))
         });
         let Some(stream) = self.stream.clone() else {
             return sent;
@@ -102,7 +104,9 @@ impl Host for Door {
         if dialect() == Dialect::Kong {
             return None;
         }
-        abi::shared_get(key).ok().filter(|(value, _)| !value.is_empty())
+        abi::shared_get(key)
+            .ok()
+            .filter(|(value, _)| !value.is_empty())
     }
 
     fn shared_set(&self, key: &str, value: &[u8], cas: Option<u32>) -> Result<(), SharedError> {

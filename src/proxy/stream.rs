@@ -147,8 +147,9 @@ impl Stream {
             if size > MAX_BODY {
                 self.end_hold(Err(BodyError::TooLarge));
             } else if end {
-                self.end_hold(abi::buffer(abi::Buffer::RequestBody, size)
-                    .map_err(|_| BodyError::Unavailable));
+                self.end_hold(
+                    abi::buffer(abi::Buffer::RequestBody, size).map_err(|_| BodyError::Unavailable),
+                );
             } else {
                 return PAUSE;
             }
@@ -249,7 +250,10 @@ impl Stream {
             Dialect::Envoy => {
                 self.phase.set(Phase::Paused);
                 if for_body {
-                    self.hold.borrow_mut().since.get_or_insert(Door::of_root(self.root.clone()).now());
+                    self.hold
+                        .borrow_mut()
+                        .since
+                        .get_or_insert(Door::of_root(self.root.clone()).now());
                     PAUSE
                 } else {
                     PAUSE_AND_HOLD_BODY
@@ -287,7 +291,10 @@ impl Stream {
         let waiting = self.phase.get();
         if self.pending.get() > 0 {
             world(|world| {
-                self.fail(world, "forward_while_calling: a decision came before its call ended")
+                self.fail(
+                    world,
+                    "forward_while_calling: a decision came before its call ended",
+                )
             });
             return;
         }

@@ -113,11 +113,13 @@ impl World {
     /// InternalFailure outside a request and a value inside one. Nothing else may be probed before:
     /// an unknown foreign function traps on Kong.
     pub fn detect_dialect(&self) -> Dialect {
-        *self.dialect.get_or_init(|| match abi::property(b"ngx.pid") {
-            Err(abi::Status::NOT_FOUND) => Dialect::Envoy,
-            // Any other answer: the host whose rules are the stricter.
-            _ => Dialect::Kong,
-        })
+        *self
+            .dialect
+            .get_or_init(|| match abi::property(b"ngx.pid") {
+                Err(abi::Status::NOT_FOUND) => Dialect::Envoy,
+                // Any other answer: the host whose rules are the stricter.
+                _ => Dialect::Kong,
+            })
     }
 
     /// Which host this is.
@@ -203,9 +205,14 @@ impl World {
     /// Adds one to a counter. The host hears of it on the next tick: a call for each would be a tenth of
     /// what a cached request costs.
     pub fn count(&self, counter: Counter) {
-        let counted = self.counters.get().and_then(|all| all.get(counter as usize));
+        let counted = self
+            .counters
+            .get()
+            .and_then(|all| all.get(counter as usize));
         if let Some(counted) = counted {
-            counted.since_tick.set(counted.since_tick.get().saturating_add(1));
+            counted
+                .since_tick
+                .set(counted.since_tick.get().saturating_add(1));
         }
     }
 

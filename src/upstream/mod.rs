@@ -83,7 +83,10 @@ impl Edits {
             if header.is_written(request, &credential.token) {
                 keep = Some(header.name.as_bytes());
             } else {
-                own.push((header.name.clone().into_bytes(), header.value(&credential.token)));
+                own.push((
+                    header.name.clone().into_bytes(),
+                    header.value(&credential.token),
+                ));
             }
         }
         let mut strip = strip(request, names, keep, abilities)?;
@@ -187,7 +190,9 @@ fn strip(
             continue;
         }
         let repeated = strip.iter().any(|stripped| stripped == name);
-        let plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+        let plain = name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
         if !abilities.removes_headers && (repeated || !plain) {
             return Err(Refusal::new(
                 Kind::BadRequest,

@@ -139,7 +139,11 @@ impl Provider {
     /// What the next call of `path` meets (after those that were scripted before).
     pub fn next(&self, path: &str, behaviour: Behaviour) {
         let mut script = self.lock();
-        script.next.entry(path.to_owned()).or_default().push_back(behaviour);
+        script
+            .next
+            .entry(path.to_owned())
+            .or_default()
+            .push_back(behaviour);
     }
 
     /// What every further call of `path` meets.
@@ -258,7 +262,10 @@ fn json_answer(status: u16, body: Body) -> Response<Body> {
 /// Half of the text, then an error.
 fn cut(text: &str) -> Body {
     let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
-    let frames = [Ok(Frame::data(half)), Err(io::ErrorKind::ConnectionReset.into())];
+    let frames = [
+        Ok(Frame::data(half)),
+        Err(io::ErrorKind::ConnectionReset.into()),
+    ];
     StreamBody::new(tokio_stream::iter(frames)).boxed()
 }
 

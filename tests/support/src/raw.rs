@@ -97,7 +97,14 @@ impl Exchange {
         self.stream.set_read_timeout(Some(time))?;
         let silent = match self.stream.peek(&mut [0]) {
             Ok(_) => false,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => true,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                true
+            }
             Err(error) => return Err(error),
         };
         self.stream.set_read_timeout(Some(PATIENCE))?;
@@ -215,7 +222,11 @@ pub fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Answe
 /// GET with this bearer token.
 #[must_use]
 pub fn get_with_token(address: SocketAddr, target: &str, token: &str) -> Answer {
-    get(address, target, &[("authorization", &format!("Bearer {token}"))])
+    get(
+        address,
+        target,
+        &[("authorization", &format!("Bearer {token}"))],
+    )
 }
 
 /// HEAD: the answer has no body, whatever its length says.
@@ -237,7 +248,9 @@ pub fn head(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Answ
     let text = String::from_utf8_lossy(&text).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1)?.parse().ok());
     Answer {
         status: status.expect("a status"),
         headers: lines
@@ -282,7 +295,10 @@ pub async fn http2(
             .boxed(),
     };
     let request = request.body(body).map_err(io::Error::other)?;
-    let answer = sender.send_request(request).await.map_err(io::Error::other)?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(io::Error::other)?;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     connection.abort();

@@ -96,7 +96,11 @@ pub fn list() -> Vec<Scenario> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| {
             let mut columns = line.split('\t');
-            let mut column = || columns.next().unwrap_or_else(|| panic!("a column too few: {line}"));
+            let mut column = || {
+                columns
+                    .next()
+                    .unwrap_or_else(|| panic!("a column too few: {line}"))
+            };
             let (id, cases, title) = (column(), column(), column());
             let cases = cases.split("; ").filter_map(|case| {
                 let (letter, what) = case.split_once(": ")?;
@@ -126,9 +130,10 @@ pub fn of_test(path: &str) -> Option<(String, Option<char>)> {
     match family {
         // The letter is a part of the id there.
         "ht" => Some((format!("HT-{number}"), None)),
-        "ex" | "oh" | "dx" => {
-            Some((format!("{}-{digits}", family.to_ascii_uppercase()), letters.chars().next()))
-        }
+        "ex" | "oh" | "dx" => Some((
+            format!("{}-{digits}", family.to_ascii_uppercase()),
+            letters.chars().next(),
+        )),
         _ => None,
     }
 }
@@ -214,7 +219,9 @@ impl Results {
         let height = tests.values().map(|test| test.height).max();
         let real = scenario.id.starts_with("DX") || height >= Some(Height::Envoy);
         let counts = |test: &Test| {
-            test.passed.iter().all(|(subject, passed)| (*subject == Subject::Filter) == *passed)
+            test.passed
+                .iter()
+                .all(|(subject, passed)| (*subject == Subject::Filter) == *passed)
         };
         let state = if !tests.values().all(counts) {
             State::Failed
@@ -232,13 +239,16 @@ impl Results {
         let own = self.tests.iter().filter(|((id, _), _)| *id == scenario.id);
         own.flat_map(|(_, tests)| tests)
             .flat_map(|(name, test)| {
-                test.passed.iter().filter_map(move |(subject, passed)| match (subject, passed) {
-                    (Subject::Filter, false) => Some(format!("{name} fails")),
-                    (Subject::Filter, true) | (_, false) => None,
-                    (control, true) => {
-                        Some(format!("{name} passes also with the control `{}`", control.name()))
-                    }
-                })
+                test.passed
+                    .iter()
+                    .filter_map(move |(subject, passed)| match (subject, passed) {
+                        (Subject::Filter, false) => Some(format!("{name} fails")),
+                        (Subject::Filter, true) | (_, false) => None,
+                        (control, true) => Some(format!(
+                            "{name} passes also with the control `{}`",
+                            control.name()
+                        )),
+                    })
             })
             .collect()
     }

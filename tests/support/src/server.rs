@@ -71,9 +71,7 @@ impl Server {
                     let mut server = auto::Builder::new(TokioExecutor::new());
                     // Envoy lets a hundred fields in, and adds some.
                     server.http1().max_headers(1000);
-                    let _ = server
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
                 while connections.try_join_next().is_some() {}
             }

@@ -79,7 +79,11 @@ impl Run {
             .current_dir(crate::workspace())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(if self.verbose { Stdio::inherit() } else { Stdio::piped() })
+            .stderr(if self.verbose {
+                Stdio::inherit()
+            } else {
+                Stdio::piped()
+            })
             .process_group(0);
         let mut child = command.spawn()?;
         let group = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
@@ -96,7 +100,11 @@ impl Run {
             thread::spawn(move || BufReader::new(pipe).lines().map_while(Result::ok).collect())
         });
         let mut report = Report::default();
-        let stdout = child.stdout.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines());
+        let stdout = child
+            .stdout
+            .take()
+            .into_iter()
+            .flat_map(|pipe| BufReader::new(pipe).lines());
         for line in stdout.map_while(Result::ok) {
             if self.verbose {
                 println!("{line}");
@@ -107,7 +115,9 @@ impl Run {
         let status = child.wait()?;
         drop(ended);
         let late = watchdog.join().unwrap_or(false);
-        let errors: Vec<String> = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let errors: Vec<String> = errors
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_default();
         report.output.extend(errors);
         if late {
             report.broken = Some(format!("not done after {} s", PATIENCE.as_secs()));
@@ -140,8 +150,14 @@ mod tests {
     #[test]
     fn reads_the_lines_of_the_test_runner() {
         let read = |line| outcome(line).map(|test| (test.name, test.passed));
-        assert_eq!(read("test a::dx_11_b ... ok"), Some(("a::dx_11_b".to_owned(), true)));
-        assert_eq!(read("test a - should panic ... FAILED"), Some(("a".to_owned(), false)));
+        assert_eq!(
+            read("test a::dx_11_b ... ok"),
+            Some(("a::dx_11_b".to_owned(), true))
+        );
+        assert_eq!(
+            read("test a - should panic ... FAILED"),
+            Some(("a".to_owned(), false))
+        );
         assert_eq!(read("test result: ok. 3 passed; 0 failed"), None);
         assert_eq!(read("running 3 tests"), None);
     }

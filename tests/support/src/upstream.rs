@@ -95,7 +95,10 @@ impl Upstream {
 
     /// Answers 302 to this place at this target (path and query) from now on.
     pub fn redirect(&self, target: &str, place: &str) {
-        let mut redirects = self.redirects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut redirects = self
+            .redirects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         redirects.insert(target.to_owned(), place.to_owned());
     }
 
@@ -124,7 +127,11 @@ impl Upstream {
     #[must_use]
     pub fn take_one(&self) -> Seen {
         let mut seen = self.take();
-        assert_eq!(seen.len(), 1, "requests that reached the upstream: {seen:?}");
+        assert_eq!(
+            seen.len(),
+            1,
+            "requests that reached the upstream: {seen:?}"
+        );
         seen.remove(0)
     }
 

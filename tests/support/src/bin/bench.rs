@@ -38,8 +38,14 @@ fn main() -> ExitCode {
     let listeners = [
         ("no filter", Vec::new()),
         ("oidc-filter, cached, 3 headers", vec![filter(&provider)]),
-        ("jwt_authn, no cache, 3 headers", vec![native(key, &provider, None)]),
-        ("jwt_authn, cache of 500, 3 headers", vec![native(key, &provider, Some(500))]),
+        (
+            "jwt_authn, no cache, 3 headers",
+            vec![native(key, &provider, None)],
+        ),
+        (
+            "jwt_authn, cache of 500, 3 headers",
+            vec![native(key, &provider, Some(500))],
+        ),
     ];
     let mut options = EnvoyOptions::new(json!({}), provider.address());
     options = options.cluster("provider", provider.address());
@@ -95,8 +101,14 @@ fn report(variants: &[Variant]) {
         );
     }
     let over = |index: usize| variants[index].least - base;
-    println!("oidc-filter / jwt_authn without cache: {:.3}", over(1) / over(2));
-    println!("oidc-filter / jwt_authn with cache:    {:.3}", over(1) / over(3));
+    println!(
+        "oidc-filter / jwt_authn without cache: {:.3}",
+        over(1) / over(2)
+    );
+    println!(
+        "oidc-filter / jwt_authn with cache:    {:.3}",
+        over(1) / over(3)
+    );
     if let Ok(module) = fs::metadata(support::module()) {
         println!("module: {} bytes", module.len());
     }
@@ -158,7 +170,11 @@ fn load(address: SocketAddr, request: &[u8]) {
                         assert!(more > 0, "the connection was closed");
                         read += more;
                     }
-                    assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", text(&buffer[..read]));
+                    assert!(
+                        buffer.starts_with(b"HTTP/1.1 200"),
+                        "{}",
+                        text(&buffer[..read])
+                    );
                 }
             });
         }

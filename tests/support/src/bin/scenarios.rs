@@ -94,7 +94,10 @@ fn execute(
     if subject != Subject::Filter {
         let module = control_module(subject)?;
         run.env = vec![
-            ("OIDC_FILTER_WASM".into(), module.to_string_lossy().into_owned()),
+            (
+                "OIDC_FILTER_WASM".into(),
+                module.to_string_lossy().into_owned(),
+            ),
             ("OIDC_FILTER_CONTROL".into(), subject.name().into()),
         ];
     }
@@ -112,7 +115,10 @@ fn control_module(subject: Subject) -> Result<PathBuf, String> {
     if module.exists() {
         Ok(module)
     } else {
-        Err(format!("{} is not there: run `make modules`", module.display()))
+        Err(format!(
+            "{} is not there: run `make modules`",
+            module.display()
+        ))
     }
 }
 
@@ -134,7 +140,10 @@ fn print(results: &Results, control: Option<Control>) -> bool {
                 None => results.judge_case(scenario, Some(case)),
                 Some(control) => alone(results.judge_case(scenario, Some(case)), control),
             };
-            let title = scenario.cases.get(&case).map_or(scenario.title.as_str(), String::as_str);
+            let title = scenario
+                .cases
+                .get(&case)
+                .map_or(scenario.title.as_str(), String::as_str);
             line(&format!("{}{case}", scenario.id), state, height, title);
         }
         if state == State::Failed {

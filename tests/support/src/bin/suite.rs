@@ -39,7 +39,11 @@ impl Part {
 
     fn packages(self) -> &'static [(&'static str, &'static [&'static str])] {
         match self {
-            Part::Native => &[("oidc-filter", FEATURES), ("oidc-filter-tools", &[]), ("flow", &[])],
+            Part::Native => &[
+                ("oidc-filter", FEATURES),
+                ("oidc-filter-tools", &[]),
+                ("flow", &[]),
+            ],
             Part::Module => &[("module-host", &[])],
             Part::Hosts => &[("support", &[]), ("acceptance", &[])],
             Part::Hostile => &[("hostile", &[])],
@@ -104,7 +108,9 @@ fn main() -> ExitCode {
 /// it is not to stand alone on a line here.
 fn scenarios() -> bool {
     println!("--- scenarios");
-    let program = std::env::current_exe().ok().map(|suite| suite.with_file_name("scenarios"));
+    let program = std::env::current_exe()
+        .ok()
+        .map(|suite| suite.with_file_name("scenarios"));
     let output = program.and_then(|program| Command::new(program).output().ok());
     let Some(output) = output else {
         println!("scenarios: the program was not built");
