@@ -72,9 +72,8 @@ scenarios: wasm modules ## acceptance scenarios, a line each [HOST=envoy|kong] [
 	@cargo run -q -p support --bin scenarios -- $(SCENARIO_ARGS)
 
 .PHONY: lint
-lint: ## formatting and clippy
-	@cargo fmt --all -- --check
-	@cargo clippy -q --workspace --all-targets --all-features -- -D warnings
+lint: setup ## formatting and clippy
+	@scripts/lint
 
 .PHONY: bench
 bench: wasm ## speed of the filter in a real Envoy

@@ -1,5 +1,7 @@
 //! The door [`Host`] over the ABI: for a request, or for its root (flights, background jobs).
 
+#![allow(clippy::disallowed_methods, reason = "the other side of the door")]
+
 use std::rc::Rc;
 
 use super::abi;
