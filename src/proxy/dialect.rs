@@ -13,7 +13,7 @@ pub enum Dialect {
     Kong,
 }
 
-/// The longest answer of a provider that is read, in bytes: a JWKS of 64 keys has about 100 KB.
+/// The longest answer of a provider that is read, in bytes: a JWKS of 64 keys with certificates has about 200 KB.
 const MAX_ANSWER: usize = 1 << 20;
 
 impl Dialect {

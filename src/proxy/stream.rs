@@ -400,7 +400,7 @@ pub fn end_hopeless_holds(world: &World) {
             stream.fail(
                 world,
                 "body_never_came: set `allow_on_headers_stop_iteration: true` in the filter's \
-                 configuration of Envoy, or `request_body: off` in ours",
+                 configuration of Envoy",
             );
         }
     }
