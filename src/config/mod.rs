@@ -26,7 +26,7 @@ mod names;
 mod provider;
 mod reader;
 mod secret;
-
+mod session;
 mod table;
 mod upstream;
 mod verification;
@@ -49,6 +49,7 @@ pub use issuer::Issuer;
 pub use methods::{AuthMethod, Methods};
 pub use provider::{IssuerCheck, Provider};
 pub use secret::Secret;
+pub use session::{Bind, SameSite, SessionFact, SessionSettings, Timeouts};
 pub use upstream::{ClaimHeader, TokenHeader, Upstream};
 pub use verification::Verification;
 
@@ -75,6 +76,8 @@ pub struct Config {
     pub failures: Failures,
     /// What the upstream gets to see (row O).
     pub upstream: Upstream,
+    /// How sessions are kept (row Q).
+    pub session: SessionSettings,
     /// How long things are kept (row S).
     pub caching: Caching,
     /// What concerns the host: clusters, shared data, bodies, trusted peers.
@@ -92,6 +95,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
         let document = document::read(json, env)?;
+        let secure_is_set = session::secure_is_set(&document);
         let mut reader = Reader::new(document);
         let methods = Methods::read(&mut reader);
         let client = Client::read(&mut reader);
@@ -101,6 +105,7 @@ impl Config {
         let authorization = Authorization::read(&mut reader);
         let failures = Failures::read(&mut reader);
         let upstream = Upstream::read(&mut reader);
+        let session = SessionSettings::read(&mut reader, secure_is_set);
         let caching = Caching::read(&mut reader);
         let host = HostSettings::read(&mut reader);
         let (provider, warnings) = reader.finish(provider)?;
@@ -113,6 +118,7 @@ impl Config {
             authorization,
             failures,
             upstream,
+            session,
             caching,
             host,
         };

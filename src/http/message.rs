@@ -31,6 +31,22 @@ impl Response {
         self
     }
 
+    /// This reply with these `Set-Cookie` values, hence for this client alone.
+    pub fn with_cookies(mut self, cookies: &[String]) -> Response {
+        if cookies.is_empty() {
+            return self;
+        }
+        for (name, value) in &mut self.headers {
+            if *name == "cache-control" {
+                *value = Downstream::CACHE_CONTROL.to_vec();
+            }
+        }
+        let reply = self.with("vary", VARY);
+        cookies.iter().fold(reply, |reply, cookie| {
+            reply.with("set-cookie", cookie.as_bytes())
+        })
+    }
+
     /// This reply with a JSON body.
     pub fn with_json(self, body: &serde_json::Value) -> Response {
         let mut reply = self.with("content-type", b"application/json; charset=utf-8");
@@ -38,6 +54,42 @@ impl Response {
         reply
     }
 }
+
+/// What a response to the client gets in addition, our own or the upstream's.
+///
+/// Whoever keeps a copy of a response that carries a credential could hand it to somebody else: with
+/// the first cookie or token it becomes `private, no-store`, and varies with what it depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Downstream {
+    /// `Set-Cookie` values.
+    pub cookies: Vec<String>,
+    /// Other headers, names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Downstream {
+    /// Nothing to add.
+    pub fn is_empty(&self) -> bool {
+        self.cookies.is_empty() && self.headers.is_empty()
+    }
+
+    /// The headers to add to an upstream's response, once [`Downstream::CACHE_CONTROL`] stands there.
+    pub fn added(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let cookies = self.cookies.iter();
+        let cookies = cookies.map(|cookie| ("set-cookie", cookie.as_bytes()));
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
+        std::iter::once(("vary", VARY))
+            .chain(cookies)
+            .chain(headers)
+    }
+
+    /// What `Cache-Control` of such a response becomes.
+    pub const CACHE_CONTROL: &[u8] = b"private, no-store";
+}
+
+/// What such a response depends on.
+const VARY: &[u8] = b"Cookie, Authorization";
 
 /// A request to a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]

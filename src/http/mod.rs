@@ -5,11 +5,12 @@
 mod cookies;
 mod headers;
 mod message;
+mod page;
 mod query;
 mod request;
 
-pub use cookies::{cookie_values, without_cookie};
+pub use cookies::{cookie_names, cookie_values, without_cookies};
 pub use headers::{Headers, same_name, strip_controls};
-pub use message::{Answer, Call, Response};
+pub use message::{Answer, Call, Downstream, Response};
 pub use query::{arguments, percent_decode, without_argument};
 pub use request::Request;

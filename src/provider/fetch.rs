@@ -40,18 +40,26 @@ pub async fn key_set(
     if let Some(url) = &primary {
         sets.push(jwks(settings, clusters, host, url).await?);
     }
-    for (index, url) in settings.extra_jwks_uris.iter().enumerate() {
-        match jwks(settings, clusters, host, url).await {
-            Ok(set) => sets.push(set),
+    let mut missing = None;
+    for url in &settings.extra_jwks_uris {
+        let set = match jwks(settings, clusters, host, url).await {
+            Ok(set) => set,
+            // One of several sources is down. What it said before still holds; if it never said anything,
+            // the others' keys are good without it.
             Err(refusal) => {
-                // One of several sources is down: what it said before still holds.
-                let place = index.saturating_add(usize::from(primary.is_some()));
-                match before.and_then(|keys| keys.sets.get(place)) {
-                    Some(earlier) => sets.push(earlier.clone()),
-                    None => return Err(refusal),
-                }
+                host.log(
+                    Level::Error,
+                    &format!("oidc-filter: {}: {}", refusal.code, refusal.reason),
+                );
+                missing = Some(refusal);
+                let earlier = before.and_then(|keys| keys.sets.get(sets.len()));
+                earlier.cloned().unwrap_or_default()
             }
-        }
+        };
+        sets.push(set);
+    }
+    if let Some(refusal) = missing.filter(|_| sets.iter().all(|set| set.keys.is_empty())) {
+        return Err(refusal);
     }
     Ok(KeySet {
         issuer,

@@ -16,7 +16,8 @@ use crate::host::{Counter, Host, Level, Task, Time};
 /// The wait after a failed attempt, in seconds, where `rediscovery_lifetime` is not shorter.
 const RETRY_SECONDS: u64 = 5;
 
-/// How many requests may look for an unknown key at once where each has to do so by itself (Kong).
+/// How many requests may look for an unknown key in one `rediscovery_lifetime`, while another does,
+/// where each has to do so by itself (Kong).
 const MOST_OWN_FLIGHTS: u32 = 8;
 
 /// All providers of one virtual machine. Fifty routes on one provider fetch its keys once.
@@ -40,6 +41,8 @@ pub struct Provider {
     refreshed: Cell<Option<Attempt>>,
     /// When keys were last fetched because of an unknown one.
     rediscovered: Cell<Option<Time>>,
+    /// How many requests did so since.
+    joined: Cell<u32>,
     last_error: RefCell<Option<Refusal>>,
     /// A refresh is waiting for its tick, or under way.
     refreshing: Flag,
@@ -118,6 +121,7 @@ impl Provider {
             needed: Cell::new(None),
             refreshed: Cell::new(None),
             rediscovered: Cell::new(None),
+            joined: Cell::new(0),
             last_error: RefCell::new(None),
             refreshing: Flag::default(),
             flights: Flag::default(),
@@ -140,8 +144,11 @@ impl Provider {
         if let Some(keys) = self.current() {
             return Ok(keys);
         }
-        if !self.just_failed(&self.needed, host.now()) {
-            self.fly(host, Purpose::Needed).await;
+        // A flight that began under another configuration ends without a result when that does: once more.
+        for _ in 0..2 {
+            if self.current().is_none() && !self.just_failed(&self.needed, host.now()) {
+                self.fly(host, Purpose::Needed).await;
+            }
         }
         self.current().ok_or_else(|| {
             let error = self.last_error.borrow().clone();
@@ -178,9 +185,19 @@ impl Provider {
         if fresh || too_soon && !self.may_join(&**host) || self.just_failed(&self.needed, now) {
             return None;
         }
-        self.rediscovered.set(Some(now));
+        if too_soon {
+            self.joined.set(self.joined.get().saturating_add(1));
+        } else {
+            self.rediscovered.set(Some(now));
+            self.joined.set(1);
+        }
         self.fly(host, Purpose::Needed).await;
-        if self.needed.get().is_some_and(|last| last.failed) {
+        if self.last_error.borrow().is_some() {
+            // Also where it was a refresh in the background that failed, and this request joined it.
+            self.needed.set(Some(Attempt {
+                ended: host.now(),
+                failed: true,
+            }));
             self.rediscovered.set(None);
         }
         self.current().filter(newer)
@@ -189,8 +206,8 @@ impl Provider {
     /// Whether a fetch is under way whose result this request may have as well. On Kong it makes a
     /// call of its own, so a stranger must not be able to cause many of them.
     fn may_join(&self, host: &dyn Host) -> bool {
-        let flights = self.flights.count();
-        flights > 0 && (host.abilities().shares_flights || flights < MOST_OWN_FLIGHTS)
+        let shared = host.abilities().shares_flights;
+        self.flights.count() > 0 && (shared || self.joined.get() < MOST_OWN_FLIGHTS)
     }
 
     /// Whether the keys are older than `cache_ttl` and nobody is about to fetch them.

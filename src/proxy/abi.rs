@@ -40,6 +40,8 @@ pub enum Map {
     Request = 0,
     /// The client's request trailers.
     RequestTrailers = 1,
+    /// The headers of the response to the client.
+    Response = 2,
     /// The headers of a callout's answer.
     CallAnswer = 6,
 }
@@ -253,12 +255,12 @@ pub fn header(map: Map, name: &[u8]) -> Result<Vec<u8>, Status> {
     Status(status).ok().map(|()| value.take())
 }
 
-/// Adds a header to the request.
-pub fn add_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
+/// Adds a header.
+pub fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), Status> {
     // SAFETY: live pointers with their sizes; the host only reads.
     let status = unsafe {
         import::proxy_add_header_map_value(
-            Map::Request as u32,
+            map as u32,
             name.as_ptr(),
             name.len(),
             value.as_ptr(),
@@ -268,12 +270,12 @@ pub fn add_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
     Status(status).ok()
 }
 
-/// Replaces a request header (on Kong: its first copy), adding it where there was none.
-pub fn replace_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
+/// Replaces a header (on Kong: its first copy), adding it where there was none.
+pub fn replace_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), Status> {
     // SAFETY: live pointers with their sizes; the host only reads.
     let status = unsafe {
         import::proxy_replace_header_map_value(
-            Map::Request as u32,
+            map as u32,
             name.as_ptr(),
             name.len(),
             value.as_ptr(),
@@ -283,8 +285,8 @@ pub fn replace_request_header(name: &[u8], value: &[u8]) -> Result<(), Status> {
     Status(status).ok()
 }
 
-/// Removes all copies of a request header or trailer. On Kong this does not reach the upstream.
-pub fn remove_request_header(map: Map, name: &[u8]) -> Result<(), Status> {
+/// Removes all copies of a header or trailer. On Kong this does not reach the upstream.
+pub fn remove_header(map: Map, name: &[u8]) -> Result<(), Status> {
     // SAFETY: a live pointer with its size; the host only reads.
     let status =
         unsafe { import::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
@@ -502,8 +504,8 @@ mod export {
     }
 
     #[unsafe(no_mangle)]
-    extern "C" fn proxy_on_response_headers(_context: u32, _count: u32, _end: u32) -> u32 {
-        0
+    extern "C" fn proxy_on_response_headers(context: u32, _count: u32, _end: u32) -> u32 {
+        entry::response_headers(context)
     }
 
     #[unsafe(no_mangle)]

@@ -129,6 +129,16 @@ pub fn request_trailers(context: u32) -> u32 {
     })
 }
 
+/// The headers of a response are about to go to the client. One of a context that is unknown here
+/// was answered by somebody else.
+pub fn response_headers(context: u32) -> u32 {
+    world(|world| {
+        world
+            .stream(context)
+            .map_or(stream::GO_ON, |stream| stream.on_response_headers(world))
+    })
+}
+
 /// A context that this instance never saw created (its instance died in a neighbour's trap) is
 /// nobody's: it is answered, never let through.
 fn deny_unknown(world: &World) -> u32 {

@@ -44,8 +44,8 @@ pub struct Executor {
 /// Who waits for which answer, by the host's token.
 type Calls = HashMap<u32, Rc<Cell<CallResult>>>;
 
-/// What is flown, by root and name.
-type Flights = HashMap<(u32, String), Rc<Flight>>;
+/// What is flown, by name.
+type Flights = HashMap<String, Rc<Flight>>;
 
 struct Slot {
     owner: Owner,
@@ -79,7 +79,7 @@ impl Executor {
         drop(slot);
     }
 
-    /// Ends all that a root had under way: its tasks are dropped, and who joined its flights is woken.
+    /// Ends all that a root had under way. Who joined one of its flights is woken, and looks again.
     pub fn end_root(&self, root: u32) {
         let dropped: Vec<Slot> = {
             let mut tasks = self.tasks.borrow_mut();
@@ -90,17 +90,8 @@ impl Executor {
                 .collect();
             ids.iter().filter_map(|id| tasks.remove(id)).collect()
         };
+        // With no borrow held: flights land when their tasks are dropped.
         drop(dropped);
-        let landed: Vec<Rc<Flight>> = {
-            let mut flights = self.flights.borrow_mut();
-            let ids: Vec<_> = flights
-                .keys()
-                .filter(|(owner, _)| *owner == root)
-                .cloned()
-                .collect();
-            ids.iter().filter_map(|id| flights.remove(id)).collect()
-        };
-        landed.iter().for_each(|flight| flight.land());
     }
 
     /// Polls every task that was woken, until none is left. `enter` makes a task's context the
@@ -170,18 +161,24 @@ impl Executor {
         }
     }
 
-    /// Waits for the flight `key` of root `root`, starting it if nobody flies it.
+    /// Waits for the flight `key`, starting it as root `root` if nobody flies it. Requests of several
+    /// roots may wait for one flight: they share a provider.
     pub fn join(&self, root: u32, key: &str, start: &mut dyn FnMut() -> Task<()>) -> Task<()> {
-        let id = (root, key.to_owned());
-        let flying = self.flights.borrow().get(&id).cloned();
+        let flying = self.flights.borrow().get(key).cloned();
         let flight = flying.unwrap_or_else(|| {
             let flight = Rc::new(Flight::default());
-            self.flights.borrow_mut().insert(id.clone(), flight.clone());
-            let (body, landed, flights) = (start(), flight.clone(), self.flights.clone());
+            self.flights
+                .borrow_mut()
+                .insert(key.to_owned(), flight.clone());
+            let landing = Landing {
+                key: key.to_owned(),
+                flight: flight.clone(),
+                flights: self.flights.clone(),
+            };
+            let body = start();
             let task = Box::pin(async move {
+                let _landing = landing;
                 body.await;
-                flights.borrow_mut().remove(&id);
-                landed.land();
             });
             self.spawn(Owner::Root(root), task);
             flight
@@ -250,6 +247,20 @@ impl Flight {
         *self.landed.borrow_mut() = true;
         let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
         waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Lands a flight when its task ends, in whatever way: nobody may wait for one that is gone.
+struct Landing {
+    key: String,
+    flight: Rc<Flight>,
+    flights: Rc<RefCell<Flights>>,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.flights.borrow_mut().remove(&self.key);
+        self.flight.land();
     }
 }
 

@@ -13,7 +13,7 @@ use super::world::{Root, World, world};
 use crate::authz::Admission;
 use crate::engine::{self, Decision, Step};
 use crate::host::{BodyError, Level, Task, Time};
-use crate::http::{Headers, Response};
+use crate::http::{Downstream, Headers, Response};
 use crate::policy::Policy;
 use crate::upstream::{Edits, QueryEdit};
 
@@ -46,6 +46,8 @@ pub struct Stream {
     /// What the request began under.
     policy: RefCell<Option<Rc<Policy>>>,
     grpc: Cell<bool>,
+    /// What the client gets beside the upstream's response.
+    downstream: RefCell<Downstream>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,6 +88,7 @@ impl Stream {
             poison: RefCell::new(None),
             policy: RefCell::new(None),
             grpc: Cell::new(false),
+            downstream: RefCell::new(Downstream::default()),
         }
     }
 
@@ -190,7 +193,35 @@ impl Stream {
         trailers
             .iter()
             .filter(|(name, _)| policy.names.owns(name))
-            .all(|(name, _)| abi::remove_request_header(abi::Map::RequestTrailers, name).is_ok())
+            .all(|(name, _)| abi::remove_header(abi::Map::RequestTrailers, name).is_ok())
+    }
+
+    /// The upstream's response has come. Ours does not come here for this: it has its headers already.
+    pub fn on_response_headers(&self, world: &World) -> u32 {
+        let downstream = std::mem::take(&mut *self.downstream.borrow_mut());
+        if self.phase.get() != Phase::Forwarded || downstream.is_empty() {
+            return GO_ON;
+        }
+        let status = abi::header(abi::Map::Response, b":status").unwrap_or_default();
+        if status == b"304" {
+            // It only says that a stored response is good still; a cookie in it would be stored, too.
+            return GO_ON;
+        }
+        let private = abi::replace_header(
+            abi::Map::Response,
+            b"cache-control",
+            Downstream::CACHE_CONTROL,
+        );
+        let mut added = downstream
+            .added()
+            .map(|(name, value)| abi::add_header(abi::Map::Response, name.as_bytes(), value));
+        if private.is_err() || added.any(|written| written.is_err()) {
+            world.log(
+                Level::Warn,
+                "oidc-filter: response_not_written: the host refused a header for the client",
+            );
+        }
+        GO_ON
     }
 
     /// The client is gone: drop what was done for it.
@@ -281,13 +312,13 @@ impl Stream {
 
     fn act(&self, decision: Decision) {
         match decision {
-            Decision::Forward(admission, edits) => self.forward(admission, &edits),
+            Decision::Forward(admission, edits) => self.forward(admission, edits),
             Decision::Reply(reply) => self.reply(reply),
         }
     }
 
     /// The one place where a request is let go on. It takes the proof by value.
-    fn forward(&self, _admission: Admission, edits: &Edits) {
+    fn forward(&self, _admission: Admission, edits: Edits) {
         let waiting = self.phase.get();
         if self.pending.get() > 0 {
             world(|world| {
@@ -299,8 +330,8 @@ impl Stream {
             return;
         }
         let applied = match world(World::dialect) {
-            Dialect::Envoy => apply_on_envoy(edits),
-            Dialect::Kong => apply_on_kong(edits, self.poison.borrow().as_ref()),
+            Dialect::Envoy => apply_on_envoy(&edits),
+            Dialect::Kong => apply_on_kong(&edits, self.poison.borrow().as_ref()),
         };
         if let Err(status) = applied {
             world(|world| {
@@ -312,6 +343,7 @@ impl Stream {
             });
             return;
         }
+        *self.downstream.borrow_mut() = edits.downstream;
         self.phase.set(Phase::Forwarded);
         if waiting == Phase::Paused && world(World::dialect) == Dialect::Envoy {
             // Kong goes on by itself when this callback returns.
@@ -327,12 +359,17 @@ impl Stream {
     }
 
     fn reply(&self, reply: Response) {
-        let headers: Vec<(&[u8], &[u8])> = reply
+        self.phase.set(Phase::Replied);
+        // Kong keeps the last of several copies in a reply, but all that the response map holds before.
+        let kong = world(World::dialect) == Dialect::Kong;
+        let (before, headers): (Vec<_>, Vec<_>) = reply
             .headers
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_slice()))
-            .collect();
-        self.phase.set(Phase::Replied);
+            .partition(|(name, _)| kong && *name == b"set-cookie");
+        for (name, value) in before {
+            let _ = abi::add_header(abi::Map::Response, name, value);
+        }
         let _ = abi::send_response(reply.status, &headers, &reply.body);
     }
 }
@@ -350,13 +387,13 @@ fn announces_no_body(headers: &Headers) -> bool {
 
 fn apply_on_envoy(edits: &Edits) -> Result<(), abi::Status> {
     for name in &edits.strip {
-        abi::remove_request_header(abi::Map::Request, name)?;
+        abi::remove_header(abi::Map::Request, name)?;
     }
     for (name, value) in edits.set() {
-        abi::add_request_header(name, value)?;
+        abi::add_header(abi::Map::Request, name, value)?;
     }
     if let QueryEdit::Replace { target, .. } = &edits.query {
-        abi::replace_request_header(b":path", target)?;
+        abi::replace_header(abi::Map::Request, b":path", target)?;
     }
     Ok(())
 }
@@ -367,11 +404,11 @@ fn apply_on_envoy(edits: &Edits) -> Result<(), abi::Status> {
 fn apply_on_kong(edits: &Edits, poison: Option<&Poison>) -> Result<(), abi::Status> {
     for name in &edits.strip {
         if !edits.set().any(|(set, _)| set == name) {
-            abi::replace_request_header(name, b"")?;
+            abi::replace_header(abi::Map::Request, name, b"")?;
         }
     }
     for (name, value) in edits.set() {
-        abi::replace_request_header(name, value)?;
+        abi::replace_header(abi::Map::Request, name, value)?;
     }
     // Last, and in one step: until it is written, nothing can go upstream.
     match &edits.query {

@@ -15,7 +15,9 @@ use crate::config::{Config, TokenHeader};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, Place};
 use crate::host::Abilities;
-use crate::http::{Request, strip_controls, without_argument, without_cookie};
+use crate::http::{
+    Downstream, Request, cookie_names, strip_controls, without_argument, without_cookies,
+};
 
 /// A header's name and value.
 pub type Pair = (Vec<u8>, Vec<u8>);
@@ -30,6 +32,8 @@ pub struct Edits {
     own: Vec<Pair>,
     /// What happens to the query.
     pub query: QueryEdit,
+    /// What the client gets beside the upstream's response.
+    pub downstream: Downstream,
 }
 
 /// What happens to the request's query.
@@ -58,12 +62,15 @@ impl Edits {
         names: &OwnedNames,
         abilities: Abilities,
     ) -> Result<Edits, Refusal> {
-        Ok(Edits {
+        let mut edits = Edits {
             strip: strip(request, names, None, abilities)?,
             claims: Rc::from([]),
             own: Vec::new(),
             query: QueryEdit::Keep,
-        })
+            downstream: Downstream::default(),
+        };
+        edits.hide_cookies(request, &|name| names.owns_cookie(name), abilities)?;
+        Ok(edits)
     }
 
     /// Edits for a request that was admitted on `credential`.
@@ -89,39 +96,56 @@ impl Edits {
                 ));
             }
         }
-        let mut strip = strip(request, names, keep, abilities)?;
-        let mut query = QueryEdit::Keep;
+        let mut edits = Edits {
+            strip: strip(request, names, keep, abilities)?,
+            claims: claims.clone(),
+            own,
+            query: QueryEdit::Keep,
+            downstream: Downstream::default(),
+        };
         match hidden {
             Some(Place::Header(name)) => {
                 let name = name.as_bytes();
                 let stays = keep.is_some_and(|kept| kept == name);
-                let goes_already = strip.iter().any(|stripped| stripped == name);
+                let goes_already = edits.strip.iter().any(|stripped| stripped == name);
                 if !stays && !goes_already {
-                    strip.push(name.to_vec());
+                    edits.strip.push(name.to_vec());
                 }
             }
-            Some(Place::Query(name)) => query = without_credential(request, name),
-            Some(Place::Cookie(name)) => {
-                if !abilities.removes_headers && request.headers.only("cookie").is_none() {
-                    return Err(Refusal::new(
-                        Kind::BadRequest,
-                        "cookie_lines_repeated",
-                        "this host cannot hide a cookie among several Cookie lines",
-                    ));
-                }
-                strip.push(b"cookie".to_vec());
-                if let Some(left) = without_cookie(&request.headers, name) {
-                    own.push((b"cookie".to_vec(), left));
-                }
-            }
-            None => {}
+            Some(Place::Query(name)) => edits.query = without_credential(request, name),
+            Some(Place::Cookie(_)) | None => {}
         }
-        Ok(Edits {
-            strip,
-            claims: claims.clone(),
-            own,
-            query,
-        })
+        let hidden_cookie = match hidden {
+            Some(Place::Cookie(name)) => Some(name.as_bytes()),
+            _ => None,
+        };
+        let goes = |name: &[u8]| Some(name) == hidden_cookie || names.owns_cookie(name);
+        edits.hide_cookies(request, &goes, abilities)?;
+        Ok(edits)
+    }
+
+    /// Takes cookies out of the request: the credential's, and all of our own.
+    fn hide_cookies(
+        &mut self,
+        request: &Request,
+        goes: &dyn Fn(&[u8]) -> bool,
+        abilities: Abilities,
+    ) -> Result<(), Refusal> {
+        if !cookie_names(&request.headers).any(goes) {
+            return Ok(());
+        }
+        if !abilities.removes_headers && request.headers.only("cookie").is_none() {
+            return Err(Refusal::new(
+                Kind::BadRequest,
+                "cookie_lines_repeated",
+                "this host cannot hide a cookie among several Cookie lines",
+            ));
+        }
+        self.strip.push(b"cookie".to_vec());
+        if let Some(left) = without_cookies(&request.headers, goes) {
+            self.own.push((b"cookie".to_vec(), left));
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub enum Behaviour {
     /// It answers 200 with its document.
     Normal,
-    /// It answers with this status and a small body.
+    /// It answers with this status, and with its document all the same: only the status is wrong.
     Status(u16),
     /// It answers 200 with this body.
     Body(Vec<u8>),
@@ -129,7 +129,7 @@ impl Network {
             .unwrap_or_else(|| endpoint.always.clone());
         let result = match behaviour {
             Behaviour::Normal => Ok(answer(200, endpoint.document.clone())),
-            Behaviour::Status(status) => Ok(answer(status, b"a page".to_vec())),
+            Behaviour::Status(status) => Ok(answer(status, endpoint.document.clone())),
             Behaviour::Body(body) if body.len() > MAX_ANSWER => {
                 Err(CallError::NoAnswer("longer than is read".to_owned()))
             }
