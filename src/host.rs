@@ -7,10 +7,11 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use crate::http::{Answer, Call};
+use crate::http::{Answer, Call, Request};
 
 /// A future of the single thread that a worker is.
 pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -52,6 +53,9 @@ pub trait Host {
     /// known-answer probe. `None`: verify in the module.
     fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool>;
 
+    /// How the client reached us. Each look costs host calls: ask where a rule needs it.
+    fn connection(&self, request: &Request) -> Connection;
+
     /// What this host can and cannot do, where the product has to know.
     fn abilities(&self) -> Abilities;
 
@@ -75,6 +79,18 @@ pub struct Abilities {
     pub shares_flights: bool,
 }
 
+/// How the client reached us, by the word of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host and port as the client wrote them; none where it wrote none.
+    pub authority: Option<String>,
+    /// The direct peer. None where the host names somebody else, as Envoy does without
+    /// `use_remote_address`: that one is of the client's choosing.
+    pub peer: Option<IpAddr>,
+}
+
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub u64);
@@ -87,6 +103,16 @@ impl Time {
 
     /// Later than any moment.
     pub const END: Time = Time(u64::MAX);
+
+    /// The moment so many seconds after the Unix epoch.
+    pub fn of_seconds(seconds: u64) -> Time {
+        Time(0).plus_seconds(seconds)
+    }
+
+    /// Milliseconds since `earlier`; 0 where the clock was set back.
+    pub fn since(self, earlier: Time) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
 
     /// This moment and `seconds` more.
     pub fn plus_seconds(self, seconds: u64) -> Time {

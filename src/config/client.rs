@@ -11,9 +11,10 @@ pub struct Client {
     pub ids: Vec<String>,
     /// Row C `client_secret`. Index 0 is also the key of HS256, HS384 and HS512 signatures.
     pub secrets: Vec<Secret>,
-    /// Row C `client_auth`: how a client authenticates at the provider's endpoints. Nothing calls
-    /// such an endpoint yet.
+    /// Row C `client_auth`: how a client authenticates at the provider's endpoints.
     pub auth: Vec<ClientAuth>,
+    /// Row F `token_endpoint_auth_method`: the same for the token endpoint alone.
+    pub token_endpoint_auth: Option<ClientAuth>,
 }
 
 /// A client authentication method (OpenID Connect Core 1.0 section 9, RFC 8705 section 2).
@@ -45,6 +46,14 @@ const METHODS: [(&str, ClientAuth); 7] = [
     ("tls_client_auth", ClientAuth::TlsClientAuth),
 ];
 
+impl ClientAuth {
+    /// The registered name.
+    pub fn name(self) -> &'static str {
+        let found = METHODS.iter().find(|(_, method)| *method == self);
+        found.map_or("none", |(name, _)| name)
+    }
+}
+
 impl Client {
     pub(super) fn read(reader: &mut Reader) -> Client {
         Client {
@@ -60,6 +69,7 @@ impl Client {
                     .map(|(_, method)| *method)
                     .ok_or_else(|| one_of(&METHODS))
             }),
+            token_endpoint_auth: reader.choice("token_endpoint_auth_method", &METHODS),
         }
     }
 }

@@ -21,6 +21,8 @@ mod failure;
 mod fields;
 mod host;
 mod issuer;
+mod login;
+mod logout;
 mod methods;
 mod names;
 mod provider;
@@ -46,6 +48,11 @@ pub use error::{ConfigError, Warning};
 pub use failure::Failures;
 pub use host::{Clusters, HostSettings, RequestBody, SharedData};
 pub use issuer::Issuer;
+pub use login::{
+    AuthorizationArguments, LoginAction, LoginCookie, LoginSettings, LoginToken, RedirectMode,
+    ResponseMode,
+};
+pub use logout::{LogoutMethod, LogoutSettings};
 pub use methods::{AuthMethod, Methods};
 pub use provider::{IssuerCheck, Provider};
 pub use secret::Secret;
@@ -68,6 +75,10 @@ pub struct Config {
     pub methods: Methods,
     /// Where a bearer token is looked for (row D).
     pub bearer: Bearer,
+    /// How a browser logs in (rows E, F, J).
+    pub login: LoginSettings,
+    /// How a browser logs out (row I).
+    pub logout: LogoutSettings,
     /// What a token must be (row L).
     pub verification: Verification,
     /// What a token must say (row M).
@@ -95,17 +106,18 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
         let document = document::read(json, env)?;
-        let secure_is_set = session::secure_is_set(&document);
         let mut reader = Reader::new(document);
-        let methods = Methods::read(&mut reader);
+        let mut methods = Methods::read(&mut reader);
         let client = Client::read(&mut reader);
+        let login = LoginSettings::read(&mut reader, &mut methods, &client);
+        let logout = LogoutSettings::read(&mut reader);
         let provider = Provider::read(&mut reader);
         let bearer = Bearer::read(&mut reader);
         let verification = Verification::read(&mut reader, &client);
         let authorization = Authorization::read(&mut reader);
         let failures = Failures::read(&mut reader);
         let upstream = Upstream::read(&mut reader);
-        let session = SessionSettings::read(&mut reader, secure_is_set);
+        let session = SessionSettings::read(&mut reader);
         let caching = Caching::read(&mut reader);
         let host = HostSettings::read(&mut reader);
         let (provider, warnings) = reader.finish(provider)?;
@@ -114,6 +126,8 @@ impl Config {
             client,
             methods,
             bearer,
+            login,
+            logout,
             verification,
             authorization,
             failures,

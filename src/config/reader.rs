@@ -122,6 +122,12 @@ impl Reader {
         }
     }
 
+    /// A flag whose absence is a third value.
+    pub(super) fn flag_if_set(&mut self, name: &str) -> Option<bool> {
+        self.value(name)?;
+        Some(self.flag(name))
+    }
+
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
         match self.value(name)? {
             Value::String(text) => Some(text),

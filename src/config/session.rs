@@ -1,6 +1,5 @@
 //! Sessions: the cookie, the times, the secret.
 
-use super::document::Document;
 use super::methods::AuthMethod;
 use super::names::cookie_name;
 use super::reader::{Reader, one_of};
@@ -95,7 +94,7 @@ pub enum SessionFact {
     Timeout,
 }
 
-const SAME_SITES: [(&str, SameSite); 4] = [
+pub(super) const SAME_SITES: [(&str, SameSite); 4] = [
     ("Default", SameSite::Default),
     ("Lax", SameSite::Lax),
     ("None", SameSite::None),
@@ -145,20 +144,10 @@ impl SessionFact {
     }
 }
 
-/// Whether `session_cookie_secure` is there at all. Absent, true and false are three things, and the
-/// reader's flags are two.
-pub(super) fn secure_is_set(document: &Document) -> bool {
-    document
-        .members
-        .get(SECURE)
-        .is_some_and(|value| !value.is_null())
-}
-
 impl SessionSettings {
-    pub(super) fn read(reader: &mut Reader, secure_is_set: bool) -> SessionSettings {
+    pub(super) fn read(reader: &mut Reader) -> SessionSettings {
         storage(reader);
         let (secret, previous_secrets) = secrets(reader);
-        let secure = reader.flag(SECURE);
         let settings = SessionSettings {
             disabled_for: several(reader, "disable_session", &methods()),
             secret,
@@ -175,7 +164,7 @@ impl SessionSettings {
                 .choice("session_cookie_same_site", &SAME_SITES)
                 .unwrap_or(SameSite::Lax),
             cookie_http_only: reader.flag("session_cookie_http_only"),
-            cookie_secure: secure_is_set.then_some(secure),
+            cookie_secure: reader.flag_if_set(SECURE),
             timeouts: timeouts(reader),
             bind: several(reader, "session_bind", &BINDS),
             request_headers: several(reader, "session_request_headers", &FACTS),
@@ -289,7 +278,7 @@ fn timeouts(reader: &mut Reader) -> Timeouts {
 }
 
 /// Several of several texts, each once, in the order of `options`. None is a value, too.
-fn several<T: Copy>(reader: &mut Reader, name: &str, options: &[(&str, T)]) -> Vec<T> {
+pub(super) fn several<T: Copy>(reader: &mut Reader, name: &str, options: &[(&str, T)]) -> Vec<T> {
     let named = reader.list(name, |text| {
         let found = options.iter().position(|(option, _)| *option == text);
         found.ok_or_else(|| one_of(options))
@@ -301,7 +290,7 @@ fn several<T: Copy>(reader: &mut Reader, name: &str, options: &[(&str, T)]) -> V
 }
 
 /// `path-value` of RFC 6265 section 4.1.1.
-fn cookie_path(text: &str) -> Result<String, String> {
+pub(super) fn cookie_path(text: &str) -> Result<String, String> {
     let legal = |byte: u8| matches!(byte, b' '..=b'~') && byte != b';';
     if text.starts_with('/') && text.len() <= 1024 && text.bytes().all(legal) {
         Ok(text.to_owned())
@@ -311,7 +300,7 @@ fn cookie_path(text: &str) -> Result<String, String> {
 }
 
 /// A host's name without a port (RFC 6265 section 5.2.3: a point before it means nothing).
-fn cookie_domain(text: &str) -> Result<String, String> {
+pub(super) fn cookie_domain(text: &str) -> Result<String, String> {
     let name = text.strip_prefix('.').unwrap_or(text);
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let labels_are_good = name
@@ -321,5 +310,261 @@ fn cookie_domain(text: &str) -> Result<String, String> {
         Ok(name.to_ascii_lowercase())
     } else {
         Err("is not a domain; write one like `example.com`, without scheme and port".to_owned())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "a test may fail loudly")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::document::Document;
+    use super::*;
+
+    /// The reader alone, as if every row were honoured.
+    fn read(members: Value) -> (Option<SessionSettings>, Vec<String>) {
+        let Value::Object(members) = members else {
+            panic!("an object");
+        };
+        let document = Document {
+            members,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let mut reader = Reader::new(document);
+        let settings = SessionSettings::read(&mut reader);
+        match reader.finish(Some(settings)) {
+            Ok((settings, warnings)) => (
+                Some(settings),
+                warnings.iter().map(ToString::to_string).collect(),
+            ),
+            Err(errors) => (None, errors.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    fn good(members: Value) -> SessionSettings {
+        match read(members) {
+            (Some(settings), _) => settings,
+            (None, errors) => panic!("{errors:?}"),
+        }
+    }
+
+    fn refused(members: Value, name: &str, text: &str) {
+        let shown = members.to_string();
+        let (settings, errors) = read(members);
+        assert_eq!(settings, None, "{shown}");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let of_it = |error: &String| error.contains(&format!("config.{name}"));
+        assert!(errors.iter().all(of_it), "{errors:?}");
+        assert!(
+            errors.iter().all(|error| error.contains(text)),
+            "{errors:?}"
+        );
+    }
+
+    #[test]
+    fn the_defaults_are_kongs() {
+        let settings = good(json!({}));
+        let expected = SessionSettings {
+            disabled_for: Vec::new(),
+            secret: None,
+            previous_secrets: Vec::new(),
+            audience: "default".to_owned(),
+            cookie_name: "session".to_owned(),
+            cookie_path: "/".to_owned(),
+            cookie_domain: None,
+            cookie_same_site: SameSite::Lax,
+            cookie_http_only: true,
+            cookie_secure: None,
+            timeouts: Timeouts {
+                rolling: 3600,
+                idling: 900,
+                absolute: 86_400,
+            },
+            bind: Vec::new(),
+            request_headers: Vec::new(),
+            response_headers: Vec::new(),
+            enforce_same_subject: false,
+        };
+        assert_eq!(settings, expected);
+        assert_eq!(
+            read(json!({})).1,
+            Vec::<String>::new(),
+            "and warn of nothing"
+        );
+    }
+
+    #[test]
+    fn everything_set() {
+        let settings = good(json!({
+            "disable_session": ["bearer", "session"], "session_secret": "a secret of 16 b",
+            "session_secrets_previous": ["another one, also long"], "session_storage": "cookie",
+            "session_audience": "app", "session_cookie_name": "__Secure-s", "session_cookie_path": "/app",
+            "session_cookie_domain": ".Example.com", "session_cookie_same_site": "Strict",
+            "session_cookie_http_only": false, "session_cookie_secure": true, "session_rolling_timeout": 0,
+            "session_idling_timeout": 60.0, "session_absolute_timeout": 7200,
+            "session_bind": ["user-agent", "ip", "ip"], "session_request_headers": ["id"],
+            "session_response_headers": ["timeout", "audience"], "session_enforce_same_subject": true,
+        }));
+        assert_eq!(
+            settings.disabled_for,
+            [AuthMethod::Session, AuthMethod::Bearer]
+        );
+        assert_eq!(settings.secret, Some(Secret::new("a secret of 16 b")));
+        assert_eq!(settings.previous_secrets.len(), 1);
+        assert_eq!(settings.cookie_domain.as_deref(), Some("example.com"));
+        assert_eq!(settings.cookie_same_site, SameSite::Strict);
+        assert!(!settings.cookie_http_only, "T11: what is configured");
+        assert_eq!(settings.cookie_secure, Some(true));
+        assert_eq!(settings.timeouts.idling, 60);
+        assert_eq!(settings.bind, [Bind::Ip, Bind::UserAgent]);
+        assert_eq!(settings.request_headers, [SessionFact::Id]);
+        assert_eq!(
+            settings.response_headers,
+            [SessionFact::Audience, SessionFact::Timeout]
+        );
+        assert!(settings.enforce_same_subject);
+        assert!(!format!("{settings:?}").contains("16 b"));
+    }
+
+    #[test]
+    fn secure_has_three_states() {
+        let secure = |value: Value| good(json!({ "session_cookie_secure": value })).cookie_secure;
+        assert_eq!(secure(Value::Null), None);
+        assert_eq!(secure(json!(false)), Some(false));
+        assert_eq!(secure(json!(true)), Some(true));
+        refused(
+            json!({ "session_cookie_secure": "yes" }),
+            "session_cookie_secure",
+            "true or false",
+        );
+    }
+
+    #[test]
+    fn weak_secrets_are_refused_and_not_shown() {
+        refused(
+            json!({ "session_secret": "fifteen bytes.." }),
+            "session_secret",
+            "shorter than 16 bytes",
+        );
+        assert!(
+            read(json!({ "session_secret": "hush" }))
+                .1
+                .iter()
+                .all(|error| !error.contains("hush"))
+        );
+        refused(
+            json!({ "session_secret": "a secret of 16 b", "session_secrets_previous": ["short"] }),
+            "session_secrets_previous[0]",
+            "shorter than 16 bytes",
+        );
+        refused(
+            json!({ "session_secrets_previous": ["a secret of 16 b"] }),
+            "session_secrets_previous",
+            "needs `session_secret`",
+        );
+        let many = vec!["a secret of 16 b"; 9];
+        refused(
+            json!({ "session_secret": "a secret of 16 b", "session_secrets_previous": many }),
+            "session_secrets_previous",
+            "more than 8",
+        );
+    }
+
+    #[test]
+    fn what_browsers_reject_is_refused() {
+        refused(
+            json!({ "session_cookie_same_site": "None", "session_cookie_secure": false }),
+            "session_cookie_secure",
+            "SameSite=None",
+        );
+        good(json!({ "session_cookie_same_site": "None" }));
+        refused(
+            json!({ "session_cookie_name": "__secure-s", "session_cookie_secure": false }),
+            "session_cookie_secure",
+            "of this name",
+        );
+        refused(
+            json!({ "session_cookie_name": "__Host-s", "session_cookie_domain": "example.com" }),
+            "session_cookie_domain",
+            "`__Host-`",
+        );
+        refused(
+            json!({ "session_cookie_name": "__Host-s", "session_cookie_path": "/app" }),
+            "session_cookie_path",
+            "`__Host-`",
+        );
+        good(json!({ "session_cookie_name": "__Host-s", "session_cookie_secure": true }));
+    }
+
+    #[test]
+    fn values_that_break_a_cookie_are_refused() {
+        refused(
+            json!({ "session_cookie_name": "a b" }),
+            "session_cookie_name",
+            "cookie's name",
+        );
+        for path in ["app", "", "/a;b", "/a\nb"] {
+            refused(
+                json!({ "session_cookie_path": path }),
+                "session_cookie_path",
+                "begins with `/`",
+            );
+        }
+        for domain in ["", ".", "a..b", "example.com:80", "https://a", "a b", "a;b"] {
+            refused(
+                json!({ "session_cookie_domain": domain }),
+                "session_cookie_domain",
+                "not a domain",
+            );
+        }
+        for audience in ["", "a b"] {
+            refused(
+                json!({ "session_audience": audience }),
+                "session_audience",
+                "is no name",
+            );
+        }
+        refused(
+            json!({ "session_cookie_same_site": "lax" }),
+            "session_cookie_same_site",
+            "`Lax`",
+        );
+        refused(
+            json!({ "session_bind": ["port"] }),
+            "session_bind[0]",
+            "`user-agent`",
+        );
+    }
+
+    #[test]
+    fn only_the_cookie_is_a_store() {
+        refused(
+            json!({ "session_storage": "redis" }),
+            "session_storage",
+            "not built yet",
+        );
+        refused(
+            json!({ "session_storage": "memcached" }),
+            "session_storage",
+            "no HTTP",
+        );
+        refused(
+            json!({ "session_storage": "memcache" }),
+            "session_storage",
+            "no HTTP",
+        );
+        refused(
+            json!({ "session_storage": "disk" }),
+            "session_storage",
+            "unknown value",
+        );
+    }
+
+    #[test]
+    fn a_session_for_ever_is_warned_of() {
+        let (settings, warnings) = read(json!({ "session_absolute_timeout": 0 }));
+        assert!(settings.is_some());
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
     }
 }

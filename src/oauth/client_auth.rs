@@ -7,12 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::form::{Form, encode};
 use crate::config::{Client, ClientAuth, Secret};
 
-/// The methods that this version has, the preferred one first.
-const BUILT: [(ClientAuth, &str); 3] = [
-    (ClientAuth::ClientSecretBasic, "client_secret_basic"),
-    (ClientAuth::ClientSecretPost, "client_secret_post"),
-    (ClientAuth::None, "none"),
-];
+/// The methods that show a secret and that this version has, the preferred one first.
+const WITH_SECRET: [ClientAuth; 2] = [ClientAuth::ClientSecretBasic, ClientAuth::ClientSecretPost];
 
 /// Who we say we are at one endpoint, and how we prove it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,11 +70,10 @@ fn basic(id: &str, secret: &Secret) -> String {
 /// The first of our methods that the provider lists. `none` is not taken from a list: there is a
 /// secret, and to leave it out because a document says so would be a downgrade.
 fn announced(supported: &[String]) -> ClientAuth {
-    BUILT
+    WITH_SECRET
         .into_iter()
-        .filter(|(method, _)| *method != ClientAuth::None)
-        .find(|(_, name)| supported.iter().any(|listed| listed == name))
-        .map_or(ClientAuth::ClientSecretBasic, |(method, _)| method)
+        .find(|method| supported.iter().any(|listed| listed == method.name()))
+        .unwrap_or(ClientAuth::ClientSecretBasic)
 }
 
 #[cfg(test)]

@@ -185,9 +185,14 @@ async fn get(
     for (name, value) in headers {
         call.headers.push((name.clone(), value.expose().to_owned()));
     }
+    let began = host.now();
     let mut answer = host.call(call.clone()).await;
-    if matches!(answer, Err(CallError::NoAnswer(_))) {
+    // Both calls together take no longer than one may: an answer that was cut off by its time looks broken,
+    // too.
+    let left = u64::from(settings.timeout_ms).saturating_sub(host.now().since(began));
+    if matches!(answer, Err(CallError::NoAnswer(_))) && left > 0 {
         host.count(Counter::CallRetried);
+        call.timeout = u32::try_from(left).unwrap_or(u32::MAX);
         answer = host.call(call).await;
     }
     match answer {

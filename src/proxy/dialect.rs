@@ -1,7 +1,9 @@
 //! Where Envoy and Kong differ, in one place. Facts: docs/architecture.md, "Two dialects".
 
+use std::net::SocketAddr;
+
 use super::abi;
-use crate::host::CallError;
+use crate::host::{CallError, Connection};
 use crate::http::{Answer, Call, Headers, Request};
 
 /// The host we run in.
@@ -78,6 +80,41 @@ pub fn request(dialect: Dialect, mut headers: Headers) -> Option<Request> {
         headers.replace_first(":path", &target);
     }
     Some(Request::new(headers))
+}
+
+/// How the client reached us: on Envoy by its headers and the peer's address, on Kong by its variables,
+/// which honour its own `trusted_ips`. Kong's `:authority` is the server's name, not the client's word.
+pub fn connection(dialect: Dialect, request: &Request) -> Connection {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok().filter(|text| !text.is_empty());
+    let property = |path: &[u8]| abi::property(path).ok().and_then(text);
+    let header = |name: &str| request.headers.only(name).map(<[u8]>::to_vec).and_then(text);
+    match dialect {
+        Dialect::Envoy => {
+            let source = property(b"source\0address");
+            let source = source.and_then(|address| address.parse::<SocketAddr>().ok());
+            Connection {
+                scheme: header(":scheme").unwrap_or_else(|| "http".to_owned()),
+                authority: header(":authority"),
+                // Port 0 marks an address out of X-Forwarded-For.
+                peer: source.filter(|it| it.port() != 0).map(|it| it.ip()),
+            }
+        }
+        Dialect::Kong => {
+            let scheme = property(b"kong.request.forwarded_scheme").unwrap_or_else(|| "http".to_owned());
+            let host = property(b"kong.request.forwarded_host");
+            let port = property(b"kong.request.forwarded_port");
+            let usual = if scheme == "https" { "443" } else { "80" };
+            let authority = host.map(|host| match port {
+                Some(port) if port != usual => format!("{host}:{port}"),
+                _ => host,
+            });
+            Connection {
+                scheme,
+                authority,
+                peer: property(b"ngx.remote_addr").and_then(|address| address.parse().ok()),
+            }
+        }
+    }
 }
 
 /// Reads the answer of the call response callback under way.

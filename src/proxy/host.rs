@@ -5,14 +5,14 @@
 use std::rc::Rc;
 
 use super::abi;
-use super::dialect::Dialect;
+use super::dialect::{self, Dialect};
 use super::stream::Stream;
 use super::world::{Root, world};
 use crate::host::{
-    Abilities, BodyError, CallError, Counter, Host, Level, NoRandomness, SharedError,
+    Abilities, BodyError, CallError, Connection, Counter, Host, Level, NoRandomness, SharedError,
     SignatureCheck, Task, Time,
 };
-use crate::http::{Answer, Call};
+use crate::http::{Answer, Call, Request};
 use crate::jose::probe;
 
 /// The host as a flow sees it.
@@ -129,6 +129,10 @@ impl Host for Door {
     fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool> {
         let sound = world(|world| world.host_verifies(|| probe::host_is_sound(&mut ask_host)));
         if sound { ask_host(check) } else { None }
+    }
+
+    fn connection(&self, request: &Request) -> Connection {
+        dialect::connection(dialect(), request)
     }
 
     fn abilities(&self) -> Abilities {

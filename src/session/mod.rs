@@ -273,7 +273,7 @@ impl Sessions {
 
     fn marks(&self, subject: &str) -> impl Iterator<Item = String> {
         let who = [self.issuer.as_bytes(), subject.as_bytes()];
-        let marks = self.keyring.marks(&who);
+        let marks = self.keyring.marks(&who).into_iter();
         marks.map(|mark| BASE64_URL_SAFE_NO_PAD.encode(mark))
     }
 

@@ -157,12 +157,12 @@ impl Keyring {
 
     /// A short mark of `fields` under each secret, the current one's first. Equal fields have equal
     /// marks, and without the secret nobody can tell which fields a mark belongs to.
-    pub(super) fn marks(&self, fields: &[&[u8]]) -> impl Iterator<Item = [u8; 6]> {
+    pub(super) fn marks(&self, fields: &[&[u8]]) -> Vec<[u8; 6]> {
         let framed = framed(fields);
-        self.keys.iter().map(move |keys| {
-            let whole = mac(&keys.mark, &framed);
-            whole.first_chunk().copied().unwrap_or_default()
-        })
+        let marks = self.keys.iter().map(|keys| mac(&keys.mark, &framed));
+        marks
+            .filter_map(|whole| whole.first_chunk().copied())
+            .collect()
     }
 
     /// Fills `out` with bytes that nobody without the secret can predict, after the pattern of HMAC_DRBG

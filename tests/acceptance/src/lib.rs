@@ -39,11 +39,7 @@ impl Gateway {
 
     /// A gateway with this configuration, for a provider that is the cluster `provider`.
     #[must_use]
-    pub fn of(
-        config: Value,
-        provider: SocketAddr,
-        change: impl FnOnce(&mut EnvoyOptions),
-    ) -> Self {
+    pub fn of(config: Value, provider: SocketAddr, change: impl FnOnce(&mut EnvoyOptions)) -> Self {
         let upstream = Upstream::start();
         let mut options =
             EnvoyOptions::new(config, upstream.address()).cluster("provider", provider);
@@ -66,6 +62,12 @@ impl Gateway {
     #[must_use]
     pub fn get(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
         raw::get(self.address(), target, headers)
+    }
+
+    /// A request without a body, with these bytes as values of headers.
+    #[must_use]
+    pub fn send(&self, method: &str, headers: &[(&str, &[u8])]) -> Answer {
+        raw::send(self.address(), &raw::request(method, "/hello", headers))
     }
 
     /// GET with this bearer token, on a connection of its own.
@@ -99,7 +101,13 @@ impl Gateway {
     /// # Panics
     /// When it did not.
     pub fn forwarded(&self, answer: &Answer) -> Seen {
-        assert_eq!(answer.status, 200, "{}\n{}", answer.text(), self.filter_log());
+        assert_eq!(
+            answer.status,
+            200,
+            "{}\n{}",
+            answer.text(),
+            self.last_lines()
+        );
         let seen = self.upstream.take_one();
         assert_eq!(seen.header("x-user").as_deref(), Some("alex"), "{seen:?}");
         seen
@@ -110,7 +118,13 @@ impl Gateway {
     /// # Panics
     /// When the status is another one, or the upstream got something.
     pub fn answered(&self, answer: &Answer, status: u16) {
-        assert_eq!(answer.status, status, "{}\n{}", answer.text(), self.filter_log());
+        assert_eq!(
+            answer.status,
+            status,
+            "{}\n{}",
+            answer.text(),
+            self.last_lines()
+        );
         let seen = self.upstream.take();
         assert!(seen.is_empty(), "reached the upstream: {seen:?}");
     }
@@ -123,15 +137,28 @@ impl Gateway {
         lines.collect::<Vec<_>>().join("\n")
     }
 
+    /// The end of that, for messages.
+    fn last_lines(&self) -> String {
+        let log = self.filter_log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+
     /// One of the filter's counters, such as `signatures.verified_by_host`, once all requests so far are counted: each
     /// worker writes its counts every second.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
-        let read = |name: &str| self.envoy.stat(&format!("wasmcustom.oidc.{name}")).unwrap_or(0);
+        let read = |name: &str| {
+            self.envoy
+                .stat(&format!("wasmcustom.oidc.{name}"))
+                .unwrap_or(0)
+        };
         eventually("all requests are counted", || {
             let outcomes = ["forwarded", "unauthorized", "forbidden", "unexpected"];
-            let counted: u64 =
-                outcomes.iter().map(|outcome| read(&format!("requests.{outcome}"))).sum();
+            let counted: u64 = outcomes
+                .iter()
+                .map(|outcome| read(&format!("requests.{outcome}")))
+                .sum();
             self.envoy.stat("http.gateway.downstream_rq_total") == Some(counted)
         });
         read(name)
@@ -148,8 +175,7 @@ impl Gateway {
     pub fn connections_at(&self, port: u16) -> Vec<u64> {
         (0..self.envoy.options().concurrency)
             .map(|worker| {
-                let name =
-                    format!("listener.127.0.0.1_{port}.worker_{worker}.downstream_cx_total");
+                let name = format!("listener.127.0.0.1_{port}.worker_{worker}.downstream_cx_total");
                 self.envoy.stat(&name).unwrap_or(0)
             })
             .collect()
@@ -177,7 +203,10 @@ impl Gateway {
                 return;
             }
         }
-        panic!("a worker got no connection: {before:?}, {:?}", self.connections_at(port));
+        panic!(
+            "a worker got no connection: {before:?}, {:?}",
+            self.connections_at(port)
+        );
     }
 
     /// Waits until so many requests are under way in Envoy.
@@ -199,7 +228,11 @@ impl Drop for Gateway {
             return;
         }
         let log = self.envoy.logs();
-        assert_eq!(self.envoy.stat("wasm.oidc.vm_reload"), Some(0), "the filter trapped: {log}");
+        assert_eq!(
+            self.envoy.stat("wasm.oidc.vm_reload"),
+            Some(0),
+            "the filter trapped: {log}"
+        );
         let restricted = log.lines().find(|line| line.contains("restricted"));
         assert_eq!(restricted, None);
     }
@@ -214,7 +247,9 @@ pub fn merged(mut config: Value, members: Value) -> Value {
     let Value::Object(members) = members else {
         panic!("no object: {members}");
     };
-    let config_members = config.as_object_mut().expect("a configuration is an object");
+    let config_members = config
+        .as_object_mut()
+        .expect("a configuration is an object");
     config_members.extend(members);
     config
 }
@@ -226,9 +261,18 @@ pub fn merged(mut config: Value, members: Value) -> Value {
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "not within 10 s: {what}"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The value of `Authorization` for a token.
+#[must_use]
+pub fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
 }
 
 /// The token with the last byte of its signature changed to another good letter.
@@ -239,7 +283,11 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 pub fn tampered(token: &str) -> String {
     // The very last letter holds unused bits, the one before does not.
     let at = token.len() - 2;
-    let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
+    let other = if token.as_bytes()[at] == b'A' {
+        "B"
+    } else {
+        "A"
+    };
     let mut token = token.to_owned();
     token.replace_range(at..=at, other);
     token

@@ -69,7 +69,12 @@ fn a_key_verifies_for_its_own_algorithm_only() {
     let claims = claims(&provider.issuer());
     gateway.admits(&rs.token(&claims));
     gateway.admits(&ps.token(&claims));
-    for (key, alg) in [(&rs, "PS256"), (&ps, "RS256"), (&rs, "RS512"), (&rs, "EdDSA")] {
+    for (key, alg) in [
+        (&rs, "PS256"),
+        (&ps, "RS256"),
+        (&rs, "RS512"),
+        (&rs, "EdDSA"),
+    ] {
         let header = json!({"alg": alg, "typ": "JWT", "kid": key.kid});
         gateway.refuses(&key.token_with(&header, &claims));
     }
@@ -80,7 +85,10 @@ fn a_key_verifies_for_its_own_algorithm_only() {
         json!({"jku": format!("{}/jwks", provider.issuer())}),
         json!({"x5c": ["AAAA"]}),
     ] {
-        let header = merged(json!({"alg": "RS256", "typ": "JWT", "kid": "RS256"}), member);
+        let header = merged(
+            json!({"alg": "RS256", "typ": "JWT", "kid": "RS256"}),
+            member,
+        );
         gateway.refuses(&stranger.token_with(&header, &claims));
     }
     let critical = json!({"alg": "RS256", "typ": "JWT", "kid": "RS256", "crit": ["exp"]});
@@ -94,15 +102,25 @@ fn shared_secrets_are_off_unless_asked_for() {
     let claims = claims(&provider.issuer());
     let client = json!({"client_id": ["kong"], "client_secret": [SECRET]});
     let off = Gateway::before(&provider, client.clone());
-    let on = Gateway::before(&provider, merged(client, json!({"enable_hs_signatures": true})));
+    let on = Gateway::before(
+        &provider,
+        merged(client, json!({"enable_hs_signatures": true})),
+    );
     off.refuses(&hs256(SECRET.as_bytes(), &claims));
     on.admits(&hs256(SECRET.as_bytes(), &claims));
 
-    let modulus = SigningKey::shared().jwk()["n"].as_str().expect("a modulus").to_owned();
+    let modulus = SigningKey::shared().jwk()["n"]
+        .as_str()
+        .expect("a modulus")
+        .to_owned();
     for gateway in [&off, &on] {
         gateway.admits(&provider.token());
         // The public key is no secret, in whatever form it is taken for one.
-        for key in [SigningKey::shared().jwk().to_string(), modulus.clone(), String::new()] {
+        for key in [
+            SigningKey::shared().jwk().to_string(),
+            modulus.clone(),
+            String::new(),
+        ] {
             gateway.refuses(&hs256(key.as_bytes(), &claims));
         }
         gateway.refuses(&tampered(&hs256(SECRET.as_bytes(), &claims)));

@@ -1,11 +1,12 @@
 //! Calls to a provider that fail, each in its way, and clients that do not wait for their end.
 
-use acceptance::{Gateway, eventually, tampered};
+use acceptance::{Gateway, bearer, eventually, tampered};
 use serde_json::json;
 use support::envoy::Cluster;
 use support::ports;
 use support::provider::{Behaviour, DISCOVERY, JWKS, Provider};
 use support::raw::{self, Exchange};
+use tokio::task::JoinSet;
 
 /// A failure is not remembered.
 fn impatient() -> serde_json::Value {
@@ -19,14 +20,21 @@ fn a_call_that_fails_lets_nobody_in() {
     let token = provider.token();
     let elsewhere = Behaviour::Redirect(format!("{}{JWKS}", provider.issuer()));
     for path in [DISCOVERY, JWKS] {
-        for trouble in
-            [Behaviour::Close, Behaviour::Cut, Behaviour::Status(503), elsewhere.clone()]
-        {
+        for trouble in [
+            Behaviour::Close,
+            Behaviour::Cut,
+            Behaviour::Status(503),
+            elsewhere.clone(),
+        ] {
             provider.always(path, trouble.clone());
             gateway.on_every_worker(|| {
                 let answer = gateway.get_with_token(&token);
                 gateway.answered(&answer, 500);
-                assert_eq!(answer.json()["message"], "An unexpected error occurred", "{trouble:?}");
+                assert_eq!(
+                    answer.json()["message"],
+                    "An unexpected error occurred",
+                    "{trouble:?}"
+                );
                 assert_eq!(answer.header("www-authenticate"), None);
                 gateway.answered(&gateway.get("/hello", &[]), 401);
             });
@@ -69,10 +77,16 @@ fn a_cluster_that_is_unknown_or_empty_may_be_filled_later() {
             gateway.answered(&gateway.get("/hello", &[]), 401);
         });
         let log = gateway.filter_log();
-        assert!(log.contains("provider_unreachable") && log.contains("`late`"), "{log}");
+        assert!(
+            log.contains("provider_unreachable") && log.contains("`late`"),
+            "{log}"
+        );
     }
     let late = Cluster::new("late", provider.address());
-    unknown.envoy.update(|options| options.clusters.push(late.clone())).expect("an update");
+    unknown
+        .envoy
+        .update(|options| options.clusters.push(late.clone()))
+        .expect("an update");
     empty
         .envoy
         .update(|options| {
@@ -82,10 +96,33 @@ fn a_cluster_that_is_unknown_or_empty_may_be_filled_later() {
         .expect("an update");
     for gateway in [&unknown, &empty] {
         // A worker learns of a cluster in its own time.
-        eventually("the cluster is there", || gateway.get_with_token(&token).status == 200);
+        eventually("the cluster is there", || {
+            gateway.get_with_token(&token).status == 200
+        });
         let _ = gateway.upstream.take();
         gateway.refuses(&tampered(&token));
     }
+}
+
+#[test]
+fn a_cluster_that_takes_no_more_requests_lets_nobody_in() {
+    let provider = Provider::start();
+    let token = provider.token();
+    let mut gateway = Gateway::with(&provider, impatient(), |options| {
+        let none = json!({"max_pending_requests": 0, "max_requests": 0});
+        options.clusters[1].extra = json!({"circuit_breakers": {"thresholds": [none]}});
+    });
+    gateway.on_every_worker(|| gateway.answered(&gateway.get_with_token(&token), 500));
+    assert_eq!(provider.calls(DISCOVERY), 0);
+    gateway
+        .envoy
+        .update(|options| options.clusters[1].extra = json!({}))
+        .expect("an update");
+    eventually("the cluster takes requests", || {
+        gateway.get_with_token(&token).status == 200
+    });
+    let _ = gateway.upstream.take();
+    gateway.refuses(&tampered(&token));
 }
 
 #[test]
@@ -123,7 +160,7 @@ fn a_client_that_leaves_takes_nobody_along() {
     let gateway = Gateway::before(&provider, json!({}));
     let token = provider.token();
     let begin = || {
-        let bearer = format!("Bearer {token}");
+        let bearer = bearer(&token);
         let request = raw::request("GET", "/hello", &[("authorization", bearer.as_bytes())]);
         Exchange::begin(gateway.address(), &request).expect("a connection")
     };
@@ -149,12 +186,54 @@ fn a_client_that_leaves_takes_nobody_along() {
 }
 
 #[test]
+fn http2_streams_that_are_reset_take_nobody_along() {
+    const STREAMS: u64 = 30;
+    let provider = Provider::start();
+    provider.always(DISCOVERY, Behaviour::Hold);
+    let gateway = Gateway::before(&provider, json!({}));
+    let address = gateway.address();
+    let begin = |token: String| async move {
+        let bearer = bearer(&token);
+        let headers = [("authorization", bearer.as_bytes())];
+        raw::http2(address, "GET", "/hello", &headers, None).await
+    };
+    let [mut reset, mut kept] = [JoinSet::new(), JoinSet::new()];
+    raw::block_on(async {
+        for _ in 0..STREAMS {
+            reset.spawn(begin(provider.token()));
+        }
+    });
+    gateway.wait_for_active(STREAMS);
+    raw::block_on(async {
+        for _ in 0..STREAMS {
+            kept.spawn(begin(provider.token()));
+        }
+    });
+    gateway.wait_for_active(2 * STREAMS);
+    // Those who began the flights leave.
+    drop(reset);
+    gateway.wait_for_active(STREAMS);
+    let workers = gateway.connections();
+    assert!(workers.iter().all(|count| *count > 0), "{workers:?}");
+
+    provider.release();
+    for answer in raw::block_on(kept.join_all()) {
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+    let seen = gateway.upstream.take();
+    assert_eq!(seen.len(), 30);
+    assert!(seen.iter().all(|seen| seen.all("x-user") == ["alex"]));
+    assert_eq!((provider.calls(DISCOVERY), provider.calls(JWKS)), (2, 2));
+    gateway.refuses(&tampered(&provider.token()));
+}
+
+#[test]
 fn when_all_clients_left_the_flight_still_lands() {
     let provider = Provider::start();
     provider.always(DISCOVERY, Behaviour::Hold);
     let gateway = Gateway::before(&provider, json!({}));
     let token = provider.token();
-    let bearer = format!("Bearer {token}");
+    let bearer = bearer(&token);
     let request = raw::request("GET", "/hello", &[("authorization", bearer.as_bytes())]);
     let mut left = Vec::new();
     gateway.on_every_worker(|| {
@@ -166,6 +245,10 @@ fn when_all_clients_left_the_flight_still_lands() {
     provider.release();
     provider.wait_for_calls(JWKS, 2);
     gateway.on_every_worker(|| drop(gateway.admits(&token)));
-    assert_eq!((provider.calls(DISCOVERY), provider.calls(JWKS)), (2, 2), "its keys are used");
+    assert_eq!(
+        (provider.calls(DISCOVERY), provider.calls(JWKS)),
+        (2, 2),
+        "its keys are used"
+    );
     gateway.refuses(&tampered(&token));
 }

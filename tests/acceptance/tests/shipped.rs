@@ -16,8 +16,14 @@ fn adapted(gateway: u16, admin: u16, keycloak: &Keycloak, upstream: &Upstream) -
     let replacements = [
         ("\"port_value\":8000", format!("\"port_value\":{gateway}")),
         ("\"port_value\":9901", format!("\"port_value\":{admin}")),
-        ("\"port_value\":8080", format!("\"port_value\":{}", upstream.address().port())),
-        ("\"port_value\":8180", format!("\"port_value\":{}", keycloak.address().port())),
+        (
+            "\"port_value\":8080",
+            format!("\"port_value\":{}", upstream.address().port()),
+        ),
+        (
+            "\"port_value\":8180",
+            format!("\"port_value\":{}", keycloak.address().port()),
+        ),
         ("http://127.0.0.1:8180/realms/demo", keycloak.issuer(REALM)),
         ("\"dist/oidc-filter.wasm\"", module.to_string()),
     ];
@@ -43,7 +49,10 @@ fn the_shipped_configuration_lets_in_who_has_a_token_of_keycloak() {
         // Until both have served.
         let before = envoy.stat(&name).expect("a counter");
         for _ in 0..100 {
-            for bad in [raw::get(address, "/hello", &[]), raw::get_with_token(address, "/hello", &tampered(&token))] {
+            for bad in [
+                raw::get(address, "/hello", &[]),
+                raw::get_with_token(address, "/hello", &tampered(&token)),
+            ] {
                 assert_eq!(bad.status, 401, "{}", bad.text());
             }
             assert!(upstream.seen().is_empty());
@@ -52,12 +61,18 @@ fn the_shipped_configuration_lets_in_who_has_a_token_of_keycloak() {
             let seen = upstream.take_one();
             assert_eq!(seen.header("x-user").as_deref(), Some("alex"));
             assert_eq!(seen.header("x-email").as_deref(), Some("alex@example.test"));
-            assert_eq!(seen.header("authorization"), Some(format!("Bearer {token}")));
+            assert_eq!(
+                seen.header("authorization"),
+                Some(format!("Bearer {token}"))
+            );
             if envoy.stat(&name) > Some(before) {
                 break;
             }
         }
-        assert!(envoy.stat(&name) > Some(before), "worker {worker} got no connection");
+        assert!(
+            envoy.stat(&name) > Some(before),
+            "worker {worker} got no connection"
+        );
     }
     // As for everybody else, a token of the client itself has no user.
     let own = raw::get_with_token(address, "/hello", &keycloak.client_token());
@@ -68,7 +83,9 @@ fn the_shipped_configuration_lets_in_who_has_a_token_of_keycloak() {
     let restricted = log.lines().find(|line| line.contains("restricted"));
     assert_eq!(restricted, None);
     assert_eq!(envoy.stat("wasm.oidc.vm_reload"), Some(0));
-    let outdated = log.lines().find(|line| line.to_ascii_lowercase().contains("deprecated"));
+    let outdated = log
+        .lines()
+        .find(|line| line.to_ascii_lowercase().contains("deprecated"));
     assert_eq!(outdated, None);
 }
 
@@ -144,11 +161,19 @@ fn the_list_of_capabilities_names_what_the_module_needs_and_no_more() {
     let listed: BTreeSet<String> = members.keys().cloned().collect();
     let missing: Vec<_> = imports.difference(&listed).collect();
     assert!(missing.is_empty(), "imported and not listed: {missing:?}");
-    let unneeded: Vec<_> =
-        listed.iter().filter(|name| !imports.contains(*name) && !exports.contains(*name)).collect();
-    assert!(unneeded.is_empty(), "listed, but neither imported nor exported: {unneeded:?}");
+    let unneeded: Vec<_> = listed
+        .iter()
+        .filter(|name| !imports.contains(*name) && !exports.contains(*name))
+        .collect();
+    assert!(
+        unneeded.is_empty(),
+        "listed, but neither imported nor exported: {unneeded:?}"
+    );
     // Callbacks for responses and TCP streams are exported for Kong, which looks for none before it calls.
     for name in listed.iter().filter(|name| name.starts_with("proxy_on_")) {
-        assert!(!name.contains("response_headers") && !name.contains("stream"), "{name}");
+        assert!(
+            !name.contains("response_headers") && !name.contains("stream"),
+            "{name}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use acceptance::{Gateway, eventually, tampered};
+use acceptance::{Gateway, bearer, eventually, tampered};
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::Frame;
@@ -27,12 +27,14 @@ enum Form {
 
 /// Bytes of which no two stretches look the same for long.
 fn body() -> Vec<u8> {
-    (0..SIZE).map(|at| (at ^ (at >> 8) ^ (at >> 16)).to_le_bytes()[0]).collect()
+    (0..SIZE)
+        .map(|at| (at ^ (at >> 8) ^ (at >> 16)).to_le_bytes()[0])
+        .collect()
 }
 
 /// Begins to send.
 fn upload(address: SocketAddr, form: Form, token: &str) -> JoinHandle<io::Result<Answer>> {
-    let bearer = format!("Bearer {token}");
+    let bearer = bearer(token);
     thread::spawn(move || {
         let authorization = ("authorization", bearer.as_bytes());
         match form {
@@ -66,18 +68,20 @@ fn upload(address: SocketAddr, form: Form, token: &str) -> JoinHandle<io::Result
                 }
                 drop(frames);
                 let headers = [authorization];
-                raw::block_on(raw::http2(address, "POST", "/upload", &headers, Some(receiver)))
+                raw::block_on(raw::http2(
+                    address,
+                    "POST",
+                    "/upload",
+                    &headers,
+                    Some(receiver),
+                ))
             }
         }
     })
 }
 
 /// Sends from one thread and reads in another: an answer may come before all is sent.
-fn http1(
-    address: SocketAddr,
-    headers: &[(&str, &[u8])],
-    parts: &[Vec<u8>],
-) -> io::Result<Answer> {
+fn http1(address: SocketAddr, headers: &[(&str, &[u8])], parts: &[Vec<u8>]) -> io::Result<Answer> {
     let mut reader = Exchange::begin(address, &raw::head_of("POST", "/upload", headers))?;
     let mut writer = reader.split()?;
     thread::scope(|scope| {
@@ -103,7 +107,11 @@ impl Held<'_> {
     /// Uploads, sees that nothing goes through, and gives the answer with the moment of the decision.
     fn upload(&self, form: Form, token: &str) -> (io::Result<Answer>, Instant) {
         let envoy = &self.gateway.envoy;
-        let received = || envoy.stat("http.gateway.downstream_cx_rx_bytes_total").unwrap_or(0);
+        let received = || {
+            envoy
+                .stat("http.gateway.downstream_cx_rx_bytes_total")
+                .unwrap_or(0)
+        };
         let requests = || envoy.stat("cluster.upstream.upstream_rq_total");
         let (calls, bytes, before) = (self.provider.calls(DISCOVERY), received(), requests());
         let sending = upload(self.gateway.address(), form, token);
@@ -163,7 +171,9 @@ fn is_kept_out(form: Form) {
         let token = held.new_key(&format!("{form:?}-{round}"));
         let (answer, _) = held.upload(form, &tampered(&token));
         gateway.answered(&answer.expect("an answer"), 401);
-        let sent = gateway.envoy.stat("cluster.upstream.upstream_cx_tx_bytes_total");
+        let sent = gateway
+            .envoy
+            .stat("cluster.upstream.upstream_cx_tx_bytes_total");
         assert_eq!(sent.unwrap_or(0), 0, "{form:?}");
     });
 }

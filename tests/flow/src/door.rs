@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use oidc_filter::host::{
-    Abilities, BodyError, CallError, Counter, Host, Level, NoRandomness, SharedError,
+    Abilities, BodyError, CallError, Connection, Counter, Host, Level, NoRandomness, SharedError,
     SignatureCheck, Task, Time,
 };
-use oidc_filter::http::{Answer, Call};
+use oidc_filter::http::{Answer, Call, Request};
 use oidc_filter::jose::probe;
 use oidc_filter::proxy::executor::Owner;
 
@@ -162,6 +162,15 @@ impl Host for Door {
             .host_is_sound
             .get_or_init(|| probe::host_is_sound(&mut ask));
         if sound { ask(check) } else { None }
+    }
+
+    fn connection(&self, request: &Request) -> Connection {
+        let header = |name| request.headers.only(name).map(|value| String::from_utf8_lossy(value).into_owned());
+        Connection {
+            scheme: header(":scheme").unwrap_or_else(|| "http".to_owned()),
+            authority: header(":authority"),
+            peer: Some([192, 0, 2, 1].into()),
+        }
     }
 
     fn abilities(&self) -> Abilities {

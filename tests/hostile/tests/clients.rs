@@ -30,7 +30,13 @@ impl Random {
 
     /// Bytes that may stand in a header's value (RFC 9110 section 5.5).
     fn value(&mut self, count: usize) -> Vec<u8> {
-        let fit = |byte: u8| if byte < 0x20 || byte == 0x7f { b'~' } else { byte };
+        let fit = |byte: u8| {
+            if byte < 0x20 || byte == 0x7f {
+                b'~'
+            } else {
+                byte
+            }
+        };
         self.bytes(count).into_iter().map(fit).collect()
     }
 }
@@ -73,7 +79,10 @@ fn flood(gateway: &Gateway, count: usize, make: impl Fn(usize) -> Vec<u8> + Sync
                 })
             })
             .collect();
-        clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
+        clients
+            .into_iter()
+            .flat_map(|client| client.join().expect("a client"))
+            .collect()
     })
 }
 
@@ -105,7 +114,9 @@ fn two_thousand_random_tokens() {
             }
             3 => {
                 // A good header over noise.
-                let header = b64(json!({"alg": "RS256", "kid": "shared"}).to_string().as_bytes());
+                let header = b64(json!({"alg": "RS256", "kid": "shared"})
+                    .to_string()
+                    .as_bytes());
                 let parts = [size, 256].map(|size| b64(&random.bytes(size)));
                 format!("{header}.{}", parts.join(".")).into_bytes()
             }
@@ -135,7 +146,12 @@ fn a_token_with_any_byte_changed() {
         token[at] = to;
         token
     };
-    for (what, to) in [("a letter", b'A'), ("a dot", b'.'), ("a comma", b','), ("a sign", b'=')] {
+    for (what, to) in [
+        ("a letter", b'A'),
+        ("a dot", b'.'),
+        ("a comma", b','),
+        ("a sign", b'='),
+    ] {
         let statuses = flood(&gateway, token.len(), |at| {
             // Never what was there.
             let to = if token[at] == to { b'_' } else { to };
@@ -144,7 +160,9 @@ fn a_token_with_any_byte_changed() {
         all_refused(&gateway, &statuses, what);
     }
     // The neighbour in the alphabet: of the last letter of a part only unused bits change.
-    let statuses = flood(&gateway, token.len(), |at| with_token(&changed(at, token[at] ^ 1)));
+    let statuses = flood(&gateway, token.len(), |at| {
+        with_token(&changed(at, token[at] ^ 1))
+    });
     all_refused(&gateway, &statuses, "one bit");
     // One byte less, one more, and two the other way round.
     let statuses = flood(&gateway, token.len(), |at| {
@@ -171,7 +189,10 @@ fn bodies_of_a_mebibyte() {
     let body = Random(1).bytes(1 << 20);
     let post = |headers: &[(&str, &[u8])]| {
         let mut headers = headers.to_vec();
-        headers.extend([("content-length", &b"1048576"[..]), ("connection", b"close")]);
+        headers.extend([
+            ("content-length", &b"1048576"[..]),
+            ("connection", b"close"),
+        ]);
         let mut exchange =
             Exchange::begin(gateway.address(), &raw::head_of("POST", "/hello", &headers))
                 .expect("a connection");
@@ -182,7 +203,12 @@ fn bodies_of_a_mebibyte() {
     let good = format!("Bearer {}", provider.token());
     let bad = format!("Bearer {}", tampered(&provider.token()));
     gateway.on_every_worker(|| {
-        for kind in ["application/x-www-form-urlencoded", "application/json", "multipart/form-data", ""] {
+        for kind in [
+            "application/x-www-form-urlencoded",
+            "application/json",
+            "multipart/form-data",
+            "",
+        ] {
             let kind = ("content-type", kind.as_bytes());
             let seen = gateway
                 .forwarded(&post(&[kind, ("authorization", good.as_bytes())]).expect("an answer"));
@@ -204,8 +230,21 @@ fn headers_full_of_garbage() {
     let provider = Provider::start();
     let gateway = gateway(&provider);
     let names = [
-        "authorization", "cookie", "x-access-token", "access-token", "content-type", "x-user", "origin",
-        "x-request-id", "x-forwarded-for", "forwarded", "accept", "x_user", "x-consumer-id", "te", "!#$%&'*+.^_`|~",
+        "authorization",
+        "cookie",
+        "x-access-token",
+        "access-token",
+        "content-type",
+        "x-user",
+        "origin",
+        "x-request-id",
+        "x-forwarded-for",
+        "forwarded",
+        "accept",
+        "x_user",
+        "x-consumer-id",
+        "te",
+        "!#$%&'*+.^_`|~",
     ];
     // Without a credential, whatever else there is.
     for round in 0..40 {
@@ -217,17 +256,29 @@ fn headers_full_of_garbage() {
                 random.value(size)
             })
             .collect();
-        let mut headers: Vec<(&str, &[u8])> =
-            names.iter().copied().zip(values.iter().map(Vec::as_slice)).collect();
+        let mut headers: Vec<(&str, &[u8])> = names
+            .iter()
+            .copied()
+            .zip(values.iter().map(Vec::as_slice))
+            .collect();
         headers.rotate_left(random.below(names.len()));
         headers.truncate(1 + random.below(names.len()));
         let answer = raw::send(gateway.address(), &raw::request("GET", "/hello", &headers));
         // Envoy itself refuses some.
-        assert!([400, 401].contains(&answer.status), "{}: {headers:?}", answer.status);
+        assert!(
+            [400, 401].contains(&answer.status),
+            "{}: {headers:?}",
+            answer.status
+        );
         assert!(gateway.upstream.take().is_empty());
     }
     // Lines that are no headers; Envoy may hang up.
-    for junk in [&b"GET / HTTP/1.1\r\n: x\r\n\r\n"[..], b"\0\0\0\0\r\n\r\n", b"GET  /\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"] {
+    for junk in [
+        &b"GET / HTTP/1.1\r\n: x\r\n\r\n"[..],
+        b"\0\0\0\0\r\n\r\n",
+        b"GET  /\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+    ] {
         let _ = Exchange::begin(gateway.address(), junk).and_then(|mut exchange| exchange.answer());
     }
     serves(&provider, &gateway);
@@ -238,7 +289,12 @@ fn headers_full_of_garbage() {
 fn tokens_of_any_length() {
     let provider = Provider::start();
     let gateway = gateway(&provider);
-    let long = |size: usize| merged(claims(&provider.issuer()), json!({"padding": "x".repeat(size)}));
+    let long = |size: usize| {
+        merged(
+            claims(&provider.issuer()),
+            json!({"padding": "x".repeat(size)}),
+        )
+    };
     let good = SigningKey::shared().token(&long(2000));
     gateway.on_every_worker(|| {
         gateway.admits(&good);
@@ -249,8 +305,25 @@ fn tokens_of_any_length() {
         }
         gateway.refuses(&tampered(&SigningKey::shared().token(&long(20_000))));
         let deep = format!("{}{}", r#"{"a":"#.repeat(5000), "1");
-        gateway.refuses(&SigningKey::shared().sign(br#"{"alg":"RS256","kid":"shared"}"#, deep.as_bytes()));
-        let members = (0..2000).map(|number| format!(r#""m{number}":1"#)).collect::<Vec<_>>();
+        gateway.refuses(
+            &SigningKey::shared().sign(br#"{"alg":"RS256","kid":"shared"}"#, deep.as_bytes()),
+        );
+        // Claims that are no text, no object, or of other types than claims have.
+        let header = br#"{"alg":"RS256","kid":"shared"}"#;
+        for payload in [
+            &b"{\"sub\":\"\xff\xfe\"}"[..],
+            b"",
+            b"null",
+            b"[1]",
+            b"\"alex\"",
+            br#"{"exp":[]}"#,
+            br#"{"iss":7}"#,
+        ] {
+            gateway.refuses(&SigningKey::shared().sign(header, payload));
+        }
+        let members = (0..2000)
+            .map(|number| format!(r#""m{number}":1"#))
+            .collect::<Vec<_>>();
         let header = format!(r#"{{"alg":"RS256","kid":"shared",{}}}"#, members.join(","));
         gateway.refuses(&SigningKey::shared().sign(header.as_bytes(), b"{}"));
     });
@@ -263,7 +336,10 @@ fn hundreds_of_arguments() {
     let gateway = gateway(&provider);
     let token = provider.token();
     let many = |name: &str, value: &str| {
-        (0..400).map(|_| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+        (0..400)
+            .map(|_| format!("{name}={value}"))
+            .collect::<Vec<_>>()
+            .join("&")
     };
     gateway.on_every_worker(|| {
         let others = many("a", "%C3%BC");
@@ -292,11 +368,19 @@ fn cookies_of_sixty_kilobytes() {
     let provider = Provider::start();
     let gateway = gateway(&provider);
     let token = provider.token();
-    let crumbs = (0..5000).map(|number| format!("c{number}=xxxx")).collect::<Vec<_>>().join("; ");
+    let crumbs = (0..5000)
+        .map(|number| format!("c{number}=xxxx"))
+        .collect::<Vec<_>>()
+        .join("; ");
     let crumbs = &crumbs[..56_000];
     gateway.on_every_worker(|| {
-        let seen = gateway.forwarded(&gateway.get("/hello", &[("cookie", &format!("{crumbs}; token={token}"))]));
-        assert_eq!(seen.header("cookie").as_deref(), Some(crumbs), "the token is hidden, the rest stays");
+        let seen = gateway
+            .forwarded(&gateway.get("/hello", &[("cookie", &format!("{crumbs}; token={token}"))]));
+        assert_eq!(
+            seen.header("cookie").as_deref(),
+            Some(crumbs),
+            "the token is hidden, the rest stays"
+        );
         for cookie in [
             crumbs.to_owned(),
             format!("{crumbs}; token={}", tampered(&token)),
@@ -309,7 +393,10 @@ fn cookies_of_sixty_kilobytes() {
             gateway.answered(&gateway.get("/hello", &[("cookie", &cookie)]), 401);
         }
         // A little more, and Envoy does not take it.
-        gateway.answered(&gateway.get("/hello", &[("cookie", &"x".repeat(70_000))]), 431);
+        gateway.answered(
+            &gateway.get("/hello", &[("cookie", &"x".repeat(70_000))]),
+            431,
+        );
     });
     serves(&provider, &gateway);
 }
@@ -323,7 +410,11 @@ fn unknown_keys_cause_one_rediscovery_a_worker() {
     let before = gateway.connections();
     let statuses = flood(&gateway, 600, |number| {
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": format!("unknown-{number}")});
-        with_token(stranger.token_with(&header, &claims(&provider.issuer())).as_bytes())
+        with_token(
+            stranger
+                .token_with(&header, &claims(&provider.issuer()))
+                .as_bytes(),
+        )
     });
     all_refused(&gateway, &statuses, "unknown keys");
     gateway.on_every_worker(|| {
@@ -331,8 +422,18 @@ fn unknown_keys_cause_one_rediscovery_a_worker() {
         gateway.refuses(&stranger.token_with(&header, &claims(&provider.issuer())));
     });
     let workers = gateway.connections();
-    assert!(before.iter().zip(&workers).all(|(before, now)| before < now), "{workers:?}");
-    assert!(provider.calls(DISCOVERY) <= 4, "{} discoveries", provider.calls(DISCOVERY));
+    assert!(
+        before
+            .iter()
+            .zip(&workers)
+            .all(|(before, now)| before < now),
+        "{workers:?}"
+    );
+    assert!(
+        provider.calls(DISCOVERY) <= 4,
+        "{} discoveries",
+        provider.calls(DISCOVERY)
+    );
     assert_eq!(provider.calls(DISCOVERY), provider.calls(JWKS));
     serves(&provider, &gateway);
 }

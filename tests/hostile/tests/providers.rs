@@ -7,8 +7,10 @@ use support::issuer::{SigningKey, b64, claims, jwks};
 use support::provider::{Behaviour, DISCOVERY, JWKS, Provider};
 use support::raw::{self, Answer};
 
-/// Of a call to the provider, in milliseconds: long for a machine, short for who waits for it.
-const TIMEOUT: u64 = 700;
+/// The `timeout` of calls to a provider that answers, in milliseconds.
+const PATIENT: u64 = 5000;
+/// And to one that does not.
+const IMPATIENT: u64 = 700;
 
 /// A gateway whose listeners all have their own provider settings, so that each meets the provider for the first time.
 struct Fresh {
@@ -19,17 +21,19 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn new(listeners: usize) -> Self {
+    fn new(listeners: usize, timeout: u64) -> Self {
         let provider = Provider::start();
         let members = |number: usize| {
-            let timeout = TIMEOUT + u64::try_from(number).expect("few");
+            let timeout = timeout + u64::try_from(number).expect("few");
             json!({"timeout": timeout, "rediscovery_lifetime": 0})
         };
         let gateway = Gateway::with(&provider, members(0), |options| {
             for number in 1..listeners {
                 let filter = WasmFilter::new(merged(provider.config(), members(number)));
                 let filters = vec![HttpFilter::Wasm(Box::new(filter))];
-                options.listeners.push(Listener::new(&format!("gateway-{number}"), filters));
+                options
+                    .listeners
+                    .push(Listener::new(&format!("gateway-{number}"), filters));
             }
         });
         let token = provider.token();
@@ -66,7 +70,12 @@ impl Meeting<'_> {
 
     /// While the provider is like that nobody gets in; afterwards who has a token does.
     fn meets(&self, path: &str, behaviour: &Behaviour, what: &str) {
-        let Fresh { provider, gateway, token, .. } = self.fresh;
+        let Fresh {
+            provider,
+            gateway,
+            token,
+            ..
+        } = self.fresh;
         provider.always(path, behaviour.clone());
         self.on_every_worker(|| {
             let answer = self.get(token);
@@ -81,8 +90,18 @@ impl Meeting<'_> {
         let Fresh { gateway, token, .. } = self.fresh;
         self.on_every_worker(|| {
             let answer = self.get(token);
-            assert_eq!(answer.status, 200, "{what}: {}\n{}", answer.text(), gateway.filter_log());
-            assert_eq!(gateway.upstream.take_one().all("x-user"), ["alex"], "{what}");
+            assert_eq!(
+                answer.status,
+                200,
+                "{what}: {}\n{}",
+                answer.text(),
+                gateway.filter_log()
+            );
+            assert_eq!(
+                gateway.upstream.take_one().all("x-user"),
+                ["alex"],
+                "{what}"
+            );
             assert_eq!(self.get(&tampered(token)).status, 401, "{what}");
             assert!(gateway.upstream.take().is_empty(), "{what}");
         });
@@ -100,7 +119,10 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>)> {
         ("a number", b"12".to_vec()),
         ("null", b"null".to_vec()),
         ("no members", b"{}".to_vec()),
-        ("members of other types", br#"{"issuer": 1, "jwks_uri": [], "keys": {}}"#.to_vec()),
+        (
+            "members of other types",
+            br#"{"issuer": 1, "jwks_uri": [], "keys": {}}"#.to_vec(),
+        ),
         ("100,000 open lists", vec![b'['; 100_000]),
         ("100,000 open objects", br#"{"keys":"#.repeat(20_000)),
     ]
@@ -108,15 +130,17 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn nonsense_instead_of_metadata() {
-    let mut fresh = Fresh::new(nonsense().len());
+    let mut fresh = Fresh::new(nonsense().len(), PATIENT);
     for (what, bytes) in nonsense() {
-        fresh.next().meets(DISCOVERY, &Behaviour::Answer(bytes), what);
+        fresh
+            .next()
+            .meets(DISCOVERY, &Behaviour::Answer(bytes), what);
     }
 }
 
 #[test]
 fn nonsense_instead_of_keys() {
-    let mut fresh = Fresh::new(nonsense().len());
+    let mut fresh = Fresh::new(nonsense().len(), PATIENT);
     for (what, bytes) in nonsense() {
         fresh.next().meets(JWKS, &Behaviour::Answer(bytes), what);
     }
@@ -126,8 +150,14 @@ fn nonsense_instead_of_keys() {
 fn answers_that_are_none() {
     let behaviours = |provider: &Provider| {
         [
-            ("a redirect to the real place", Behaviour::Redirect(format!("{}{JWKS}", provider.issuer()))),
-            ("a redirect to itself", Behaviour::Redirect(provider.issuer())),
+            (
+                "a redirect to the real place",
+                Behaviour::Redirect(format!("{}{JWKS}", provider.issuer())),
+            ),
+            (
+                "a redirect to itself",
+                Behaviour::Redirect(provider.issuer()),
+            ),
             ("no content", Behaviour::Status(204)),
             ("created", Behaviour::Status(201)),
             ("not found", Behaviour::Status(404)),
@@ -138,7 +168,7 @@ fn answers_that_are_none() {
             ("half an answer", Behaviour::Cut),
         ]
     };
-    let mut fresh = Fresh::new(20);
+    let mut fresh = Fresh::new(20, PATIENT);
     for path in [DISCOVERY, JWKS] {
         for (what, behaviour) in behaviours(&fresh.provider) {
             fresh.next().meets(path, &behaviour, what);
@@ -148,11 +178,29 @@ fn answers_that_are_none() {
 
 #[test]
 fn a_provider_that_takes_its_time() {
-    let mut fresh = Fresh::new(4);
+    let mut fresh = Fresh::new(4, IMPATIENT);
     for path in [DISCOVERY, JWKS] {
         fresh.next().meets(path, &Behaviour::Hang, "no answer");
-        fresh.next().meets(path, &Behaviour::Drip, "a byte now and then");
+        fresh
+            .next()
+            .meets(path, &Behaviour::Drip, "a byte now and then");
     }
+}
+
+#[test]
+fn an_answer_that_never_ends_is_not_asked_for_twice() {
+    let provider = Provider::start();
+    let members = json!({"timeout": IMPATIENT, "rediscovery_lifetime": 0});
+    let gateway = Gateway::with(&provider, members, |options| options.concurrency = 1);
+    for (number, slow) in [Behaviour::Hang, Behaviour::Drip].into_iter().enumerate() {
+        provider.always(DISCOVERY, slow);
+        gateway.answered(&gateway.get_with_token(&provider.token()), 500);
+        // A second call would double the time that a client waits.
+        assert_eq!(provider.calls(DISCOVERY), number + 1);
+    }
+    provider.always(DISCOVERY, Behaviour::Normal);
+    gateway.admits(&provider.token());
+    gateway.refuses(&tampered(&provider.token()));
 }
 
 #[test]
@@ -166,7 +214,7 @@ fn metadata_that_leads_astray() {
         json!("http:///jwks"),
         json!({"a": 1}),
     ];
-    let mut fresh = Fresh::new(addresses.len() + 1);
+    let mut fresh = Fresh::new(addresses.len() + 1, PATIENT);
     for address in addresses {
         fresh.provider.set_metadata(json!({"jwks_uri": address}));
         let meeting = fresh.next();
@@ -184,14 +232,19 @@ fn metadata_that_leads_astray() {
     let _ = meeting.get(&meeting.fresh.token);
     let _ = meeting.fresh.gateway.upstream.take();
     let provider = &meeting.fresh.provider;
-    assert!(provider.last_headers(JWKS).iter().all(|(name, _)| name != "x-evil"));
+    assert!(
+        provider
+            .last_headers(JWKS)
+            .iter()
+            .all(|(name, _)| name != "x-evil")
+    );
     provider.set_metadata(json!({}));
     meeting.serves("line breaks in an address");
 }
 
 #[test]
 fn documents_of_a_size_nobody_needs() {
-    let mut fresh = Fresh::new(4);
+    let mut fresh = Fresh::new(4, PATIENT);
     let filler = |size: usize| "x".repeat(size);
     let big = |mut document: Value, size: usize| {
         document["filler"] = filler(size).into();
@@ -200,9 +253,19 @@ fn documents_of_a_size_nobody_needs() {
     let keys = jwks([SigningKey::shared()]);
     let issuer = fresh.provider.issuer();
     let metadata = json!({"issuer": issuer, "jwks_uri": format!("{issuer}{JWKS}")});
-    fresh.next().meets(JWKS, &big(keys.clone(), 2 << 20), "a key set of 2 MiB");
-    fresh.next().meets(DISCOVERY, &big(metadata.clone(), 2 << 20), "metadata of 2 MiB");
-    fresh.next().meets(JWKS, &big(keys.clone(), 40 << 20), "a key set beyond Envoy's own limit");
+    fresh
+        .next()
+        .meets(JWKS, &big(keys.clone(), 2 << 20), "a key set of 2 MiB");
+    fresh.next().meets(
+        DISCOVERY,
+        &big(metadata.clone(), 2 << 20),
+        "metadata of 2 MiB",
+    );
+    fresh.next().meets(
+        JWKS,
+        &big(keys.clone(), 40 << 20),
+        "a key set beyond Envoy's own limit",
+    );
     // Large, yet within reason.
     fresh.provider.always(DISCOVERY, big(metadata, 100_000));
     fresh.provider.always(JWKS, big(keys, 200_000));
@@ -230,7 +293,10 @@ fn more_keys_than_anybody_has() {
     });
     let log = gateway.filter_log();
     assert!(log.contains("more than 64 keys"), "{log}");
-    assert!(log.lines().count() < 200, "the log is no place for 200 keys: {log}");
+    assert!(
+        log.lines().count() < 200,
+        "the log is no place for 200 keys: {log}"
+    );
 }
 
 /// Entries of a key set that are no keys.
@@ -291,10 +357,8 @@ fn keys_that_are_none_stand_in_nobody_s_way() {
     // An empty set withdraws it.
     provider.set_keys(json!({"keys": []}));
     let stranger = SigningKey::generate("ES256", "stranger").token(&claims(&provider.issuer()));
-    gateway.on_every_worker(|| {
-        gateway.refuses(&stranger);
-        gateway.refuses(&provider.token());
-    });
+    gateway.on_every_worker(|| drop(gateway.refuses(&stranger)));
+    gateway.on_every_worker(|| drop(gateway.refuses(&provider.token())));
     provider.set_keys(jwks([SigningKey::shared()]));
     gateway.on_every_worker(|| drop(gateway.admits(&provider.token())));
 }

@@ -1,0 +1,481 @@
+//! The token endpoint (RFC 6749 sections 3.2, 4.1.3, 5 and 6).
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::authorize::readable;
+use super::client_auth::Credentials;
+use super::form::Form;
+use crate::config::Secret;
+use crate::failure::Refusal;
+use crate::http::{Answer, Call};
+
+/// The token endpoint, and who we are there.
+#[derive(Clone, Debug)]
+pub struct TokenEndpoint<'a> {
+    /// Its address.
+    pub url: &'a Url,
+    /// The Envoy cluster that leads there.
+    pub cluster: String,
+    /// How long to wait for the answer, in milliseconds.
+    pub timeout_ms: u32,
+    /// Our credentials.
+    pub credentials: Credentials<'a>,
+}
+
+/// What a code is redeemed with (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+pub struct CodeGrant<'a> {
+    /// The code.
+    pub code: &'a str,
+    /// As in the authorization request.
+    pub redirect_uri: &'a str,
+    /// The PKCE verifier, where a challenge was sent.
+    pub verifier: Option<&'a str>,
+    /// Row E `scopes`: Kong sends them here, too.
+    pub scopes: &'a [String],
+    /// Row E `audience` (C9).
+    pub audience: &'a [String],
+}
+
+/// The call that redeems a code. It must be sent once only: a code is good for one use.
+pub fn code_grant(endpoint: &TokenEndpoint<'_>, grant: &CodeGrant<'_>) -> Call {
+    let form = Form::new()
+        .with("grant_type", "authorization_code")
+        .with("code", grant.code)
+        .with("redirect_uri", grant.redirect_uri)
+        .with_some("code_verifier", grant.verifier)
+        .with_list("scope", grant.scopes)
+        .with_list("audience", grant.audience);
+    call(endpoint, form)
+}
+
+/// The call that gets new tokens for a refresh token (RFC 6749 section 6). Without `scopes` they are
+/// those of the login, which is what a provider that granted fewer than we asked for insists on.
+pub fn refresh_grant(
+    endpoint: &TokenEndpoint<'_>,
+    refresh_token: &str,
+    scopes: &[String],
+    audience: &[String],
+) -> Call {
+    let form = Form::new()
+        .with("grant_type", "refresh_token")
+        .with("refresh_token", refresh_token)
+        .with_list("scope", scopes)
+        .with_list("audience", audience);
+    call(endpoint, form)
+}
+
+fn call(endpoint: &TokenEndpoint<'_>, form: Form) -> Call {
+    let mut headers: Vec<(String, String)> = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("accept", "application/json"),
+        ("user-agent", USER_AGENT),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let form = endpoint.credentials.apply(&mut headers, form);
+    Call {
+        method: "POST",
+        url: endpoint.url.clone(),
+        cluster: endpoint.cluster.clone(),
+        headers,
+        body: form.encoded().into_bytes(),
+        timeout: endpoint.timeout_ms,
+    }
+}
+
+/// Some providers' firewalls refuse calls without one; Envoy sends none.
+const USER_AGENT: &str = concat!("oidc-filter/", env!("CARGO_PKG_VERSION"));
+
+/// A successful answer (RFC 6749 section 5.1, OpenID Connect Core 1.0 section 3.1.3.3). Its `Debug`
+/// prints no token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenAnswer {
+    /// The access token, never empty.
+    pub access_token: Secret,
+    /// `Bearer`, as the provider spelt it.
+    pub token_type: String,
+    /// Seconds that the access token lives; 0 is not cacheable (trap T4). `None`: not said.
+    pub expires_in: Option<u64>,
+    /// The refresh token. `None` after a refresh: the old one stays.
+    pub refresh_token: Option<Secret>,
+    /// The ID token, not verified.
+    pub id_token: Option<Secret>,
+    /// The granted scopes; `None`: those that were asked for.
+    pub scope: Option<String>,
+    /// The answer as it came, for `login_tokens: tokens`.
+    pub whole: Map<String, Value>,
+}
+
+impl fmt::Debug for TokenAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenAnswer")
+            .field("token_type", &self.token_type)
+            .field("expires_in", &self.expires_in)
+            .field("refresh_token", &self.refresh_token)
+            .field("id_token", &self.id_token)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there are no tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// `invalid_grant` (RFC 6749 section 5.2): code or refresh token are used, expired, withdrawn or
+    /// another client's. The description is the provider's, fit for a log.
+    InvalidGrant(String),
+    /// Another error code of RFC 6749 section 5.2, such as `invalid_client`: code and description.
+    Refused(String, String),
+    /// Neither tokens nor an error that we understand: the status.
+    Status(u16),
+    /// It said 200 and something that is no answer of a token endpoint.
+    Unreadable(&'static str),
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenError::InvalidGrant(why) => write!(f, "the token endpoint says invalid_grant: {why}"),
+            TokenError::Refused(code, why) => write!(f, "the token endpoint says {code}: {why}"),
+            TokenError::Status(status) => write!(f, "the token endpoint answered {status}"),
+            TokenError::Unreadable(why) => write!(f, "the token endpoint's answer {why}"),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+impl From<&TokenError> for Refusal {
+    /// What was shown is no good (401), or something between us and the provider is wrong (500).
+    fn from(error: &TokenError) -> Refusal {
+        let reason = error.to_string();
+        match error {
+            TokenError::InvalidGrant(_) => Refusal::bad_credential("grant_refused", reason),
+            TokenError::Refused(..) => Refusal::unexpected("token_endpoint_refused", reason),
+            TokenError::Status(_) => Refusal::unexpected("token_endpoint_failed", reason),
+            TokenError::Unreadable(_) => Refusal::unexpected("token_answer_unreadable", reason),
+        }
+    }
+}
+
+/// The longest answer that is read, in bytes.
+pub const MAX_ANSWER: usize = 256 * 1024;
+
+/// Later than any session; keeps sums of times far from their end.
+const MAX_EXPIRES_IN: u64 = 10 * 366 * 24 * 3600;
+
+/// The members that are read. One that occurs twice is refused.
+#[derive(Deserialize)]
+struct Members {
+    error: Option<Value>,
+    error_description: Option<Value>,
+    access_token: Option<Value>,
+    token_type: Option<Value>,
+    expires_in: Option<Value>,
+    refresh_token: Option<Value>,
+    id_token: Option<Value>,
+    scope: Option<Value>,
+}
+
+/// Reads an answer: status, then content type, then content (trap T21).
+pub fn read_answer(answer: &Answer) -> Result<TokenAnswer, TokenError> {
+    let status = answer.status;
+    let members = readable_members(answer);
+    if let Ok(Members { error: Some(Value::String(error)), error_description, .. }) = &members
+        && matches!(status, 200 | 400 | 401 | 403)
+    {
+        // Some providers refuse with 200.
+        let error = readable(error.as_bytes());
+        let why = error_description.as_ref().and_then(Value::as_str);
+        let why = readable(why.unwrap_or("(no description)").as_bytes());
+        return Err(match error.as_str() {
+            "invalid_grant" => TokenError::InvalidGrant(why),
+            _ => TokenError::Refused(error, why),
+        });
+    }
+    if status != 200 {
+        return Err(TokenError::Status(status));
+    }
+    let members = members?;
+    let access_token = token(members.access_token)?.ok_or(TokenError::Unreadable("has no access_token"))?;
+    // Required, but some providers leave it out, and there is nothing else they could mean.
+    let token_type = match members.token_type {
+        None => "Bearer".to_owned(),
+        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => kind,
+        Some(_) => return Err(TokenError::Unreadable("has a token_type other than Bearer")),
+    };
+    Ok(TokenAnswer {
+        access_token,
+        token_type,
+        expires_in: members.expires_in.map(|value| seconds(&value)).transpose()?,
+        refresh_token: token(members.refresh_token)?,
+        id_token: token(members.id_token)?,
+        scope: scope(members.scope),
+        whole: serde_json::from_slice(&answer.body).unwrap_or_default(),
+    })
+}
+
+fn readable_members(answer: &Answer) -> Result<Members, TokenError> {
+    if answer.body.len() > MAX_ANSWER {
+        return Err(TokenError::Unreadable("is longer than 256 KiB"));
+    }
+    if let Some(kind) = answer.headers.first("content-type")
+        && !is_json(kind)
+    {
+        return Err(TokenError::Unreadable("is no JSON by its content-type"));
+    }
+    serde_json::from_slice(&answer.body)
+        .map_err(|_| TokenError::Unreadable("is no JSON object with unique members"))
+}
+
+/// `application/json`, or a type built on it (RFC 6839 section 3.1).
+fn is_json(kind: &[u8]) -> bool {
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+    let kind = kind.trim_ascii().to_ascii_lowercase();
+    kind == b"application/json" || kind == b"text/json" || kind.ends_with(b"+json")
+}
+
+/// A token: visible ASCII (RFC 6749 appendix A.12), since it goes into headers. An empty one is none.
+fn token(value: Option<Value>) -> Result<Option<Secret>, TokenError> {
+    match value {
+        None => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(Secret::new(text)))
+        }
+        Some(_) => Err(TokenError::Unreadable("has a token that is no visible text")),
+    }
+}
+
+/// A number, or a text of one (trap B8); what is not positive is 0 (T4).
+fn seconds(value: &Value) -> Result<u64, TokenError> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    match number.filter(|number: &f64| number.is_finite()) {
+        Some(number) if number >= MAX_EXPIRES_IN as f64 => Ok(MAX_EXPIRES_IN),
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the value lies between 0 and ten years"
+        )]
+        Some(number) if number > 0.0 => Ok(number as u64),
+        Some(_) => Ok(0),
+        None => Err(TokenError::Unreadable("has an expires_in that is no number")),
+    }
+}
+
+/// The scopes as a text; some providers write a list.
+fn scope(value: Option<Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text),
+        Value::Array(list) => {
+            let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            Some(texts.join(" "))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+    use crate::config::ClientAuth;
+    use crate::http::Headers;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn answer(status: u16, kind: Option<&str>, body: impl Into<Vec<u8>>) -> Answer {
+        Answer {
+            status,
+            headers: Headers::from_pairs(kind.map(|kind| ("content-type", kind))),
+            body: body.into(),
+        }
+    }
+
+    fn read(body: &Value) -> Result<TokenAnswer, TokenError> {
+        read_answer(&answer(200, Some("application/json"), body.to_string()))
+    }
+
+    fn call_of(method: ClientAuth, make: impl Fn(&TokenEndpoint<'_>) -> Call) -> (Call, String) {
+        let (url, secret) = (Url::parse("https://idp.example/token?t=1").unwrap(), Secret::new("s&"));
+        let call = make(&TokenEndpoint {
+            url: &url,
+            cluster: "idp".to_owned(),
+            timeout_ms: 1000,
+            credentials: Credentials { id: "me", secret: Some(&secret), method },
+        });
+        let body = String::from_utf8(call.body.clone()).unwrap();
+        (call, body)
+    }
+
+    #[test]
+    fn a_code_is_redeemed_with_all_that_binds_it() {
+        let scopes = ["openid".to_owned()];
+        let (call, body) = call_of(ClientAuth::ClientSecretBasic, |endpoint| {
+            let grant = CodeGrant {
+                code: "c/d",
+                redirect_uri: "https://app.example/cb",
+                verifier: Some("v"),
+                scopes: &scopes,
+                audience: &[],
+            };
+            code_grant(endpoint, &grant)
+        });
+        assert_eq!(
+            body,
+            "grant_type=authorization_code&code=c%2Fd\
+             &redirect_uri=https%3A%2F%2Fapp.example%2Fcb&code_verifier=v&scope=openid"
+        );
+        assert_eq!((call.method, call.timeout), ("POST", 1000));
+        assert_eq!((call.url.as_str(), call.cluster.as_str()), ("https://idp.example/token?t=1", "idp"));
+        let header = |name: &str| {
+            let found = call.headers.iter().find(|(own, _)| own == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        assert_eq!(header("content-type"), Some("application/x-www-form-urlencoded"));
+        assert_eq!(header("accept"), Some("application/json"));
+        assert!(header("authorization").unwrap().starts_with("Basic "));
+    }
+
+    #[test]
+    fn a_refresh_sends_no_redirect_uri() {
+        let (_, body) = call_of(ClientAuth::ClientSecretPost, |endpoint| {
+            refresh_grant(endpoint, "r t", &[], &[])
+        });
+        assert_eq!(
+            body,
+            "grant_type=refresh_token&refresh_token=r+t&client_id=me&client_secret=s%26",
+            "trap B5"
+        );
+    }
+
+    #[test]
+    fn reads_all_members() {
+        let read = read(&json!({
+            "access_token": "a", "token_type": "bEARER", "expires_in": 300, "refresh_token": "r",
+            "id_token": "i", "scope": "openid email", "more": [1],
+        }))
+        .unwrap();
+        assert_eq!(read.access_token.expose(), "a");
+        assert_eq!(read.refresh_token.unwrap().expose(), "r");
+        assert_eq!(read.id_token.unwrap().expose(), "i");
+        assert_eq!((read.expires_in, read.scope.as_deref()), (Some(300), Some("openid email")));
+        assert_eq!(read.token_type, "bEARER");
+        assert_eq!(read.whole.get("more"), Some(&json!([1])));
+    }
+
+    #[test]
+    fn reads_the_least() {
+        let read = read(&json!({
+            "access_token": "a", "refresh_token": null, "id_token": "", "scope": ["a", "b"],
+        }))
+        .unwrap();
+        assert_eq!((read.expires_in, read.refresh_token, read.id_token), (None, None, None));
+        assert_eq!((read.token_type.as_str(), read.scope.as_deref()), ("Bearer", Some("a b")));
+    }
+
+    #[test]
+    fn lifetimes_come_in_many_shapes() {
+        let lifetime = |value: Value| {
+            read(&json!({ "access_token": "a", "expires_in": value })).map(|answer| answer.expires_in)
+        };
+        for (value, seconds) in [
+            (json!("300"), 300),
+            (json!(3600.0), 3600),
+            (json!("59.9"), 59),
+            (json!(0), 0),
+            (json!(-5), 0),
+            (json!(1e300), MAX_EXPIRES_IN),
+        ] {
+            assert_eq!(lifetime(value), Ok(Some(seconds)));
+        }
+        assert_eq!(lifetime(json!(null)), Ok(None));
+        for bad in [json!("soon"), json!("NaN"), json!("inf"), json!([]), json!(true)] {
+            assert!(matches!(lifetime(bad), Err(TokenError::Unreadable(_))));
+        }
+    }
+
+    #[test]
+    fn errors_are_told_apart() {
+        let says = |status, body: Value| {
+            read_answer(&answer(status, Some("application/json;charset=UTF-8"), body.to_string()))
+                .unwrap_err()
+        };
+        let invalid = json!({ "error": "invalid_grant", "error_description": "Code\r\n\"used\"" });
+        for status in [200, 400, 401] {
+            assert_eq!(says(status, invalid.clone()), TokenError::InvalidGrant("Code???used?".to_owned()));
+        }
+        assert_eq!(
+            says(401, json!({ "error": "invalid_client" })),
+            TokenError::Refused("invalid_client".to_owned(), "(no description)".to_owned())
+        );
+        assert_eq!(says(503, invalid), TokenError::Status(503));
+        assert_eq!(says(400, json!({ "error": 5 })), TokenError::Status(400));
+        let kind = |error: &TokenError| Refusal::from(error).code;
+        assert_eq!(kind(&TokenError::InvalidGrant(String::new())), "grant_refused");
+        assert_eq!(kind(&TokenError::Status(500)), "token_endpoint_failed");
+    }
+
+    #[test]
+    fn the_status_is_looked_at_first() {
+        let tokens = json!({ "access_token": "a", "token_type": "Bearer" }).to_string();
+        for status in [201, 204, 302, 400, 500] {
+            let read = read_answer(&answer(status, None, tokens.clone()));
+            assert_eq!(read, Err(TokenError::Status(status)));
+        }
+        assert!(read_answer(&answer(200, None, tokens.clone())).is_ok());
+        assert!(read_answer(&answer(200, Some("application/x+json"), tokens.clone())).is_ok());
+        let page = read_answer(&answer(200, Some("text/html"), tokens));
+        assert!(matches!(page, Err(TokenError::Unreadable(_))));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for body in [
+            json!([]),
+            json!({}),
+            json!({ "access_token": "" }),
+            json!({ "access_token": 5 }),
+            json!({ "access_token": "a b" }),
+            json!({ "access_token": "a\r\nx: y" }),
+            json!({ "access_token": "a", "token_type": "DPoP" }),
+            json!({ "access_token": "a", "token_type": 1 }),
+            json!({ "access_token": "a", "id_token": {} }),
+        ] {
+            assert!(matches!(read(&body), Err(TokenError::Unreadable(_))), "{body}");
+        }
+        for text in ["", "access_token=a", r#"{"access_token":"a","access_token":"b"}"#] {
+            let read = read_answer(&answer(200, None, text));
+            assert!(matches!(read, Err(TokenError::Unreadable(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_megabyte_is_not_read() {
+        let body = json!({ "access_token": "a".repeat(1 << 20), "token_type": "Bearer" });
+        assert_eq!(read(&body), Err(TokenError::Unreadable("is longer than 256 KiB")));
+    }
+
+    #[test]
+    fn no_token_is_printed() {
+        let read = read(&json!({
+            "access_token": "hunter2", "refresh_token": "hunter2", "id_token": "hunter2", "x": "hunter2",
+        }));
+        assert!(!format!("{read:?}").contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_can_be_read(status in 0_u16..600, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read_answer(&answer(status, None, bytes));
+        }
+    }
+}
