@@ -9,8 +9,8 @@
 //! 2. [`engine`]: the order of steps for one request, top to bottom. What is known already is decided
 //!    at once; the rest becomes a future that waits for providers.
 //! 3. [`flow`]: the ways in, one file each. They find a credential and find out what it is worth,
-//!    with [`jose`] (signatures), [`provider`] (metadata and keys), [`session`] (what a browser shows
-//!    after a login) and [`cache`] (what was found out before).
+//!    with [`jose`] (signatures), [`provider`] (metadata and keys), [`oauth`] (its endpoints),
+//!    [`session`] (what a browser shows after a login) and [`cache`] (what was found out before).
 //! 4. [`authz`]: who may pass. The only maker of an `Admission`, the proof without which the glue
 //!    forwards nothing.
 //! 5. [`upstream`]: what the upstream gets to see.
@@ -29,6 +29,7 @@ pub mod flow;
 pub mod host;
 pub mod http;
 pub mod jose;
+pub mod oauth;
 pub mod policy;
 pub mod provider;
 pub mod proxy;

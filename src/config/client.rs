@@ -72,4 +72,37 @@ impl Client {
             token_endpoint_auth: reader.choice("token_endpoint_auth_method", &METHODS),
         }
     }
+
+    /// For flows that call the token endpoint: the method must be one that is built, and go with what
+    /// there is to show.
+    pub(super) fn check_authentication(&self, reader: &mut Reader) {
+        let first = self.secrets.first();
+        let has_secret = first.is_some_and(|secret| !secret.expose().is_empty());
+        let configured = [
+            ("token_endpoint_auth_method", self.token_endpoint_auth),
+            ("client_auth[0]", self.auth.first().copied()),
+        ];
+        for (name, method) in configured {
+            let shows_secret = match method {
+                None => continue,
+                Some(ClientAuth::ClientSecretBasic | ClientAuth::ClientSecretPost) => true,
+                Some(ClientAuth::None) => false,
+                Some(_) => {
+                    let text = "not built yet in this version; write `client_secret_basic`, `client_secret_post` or `none`";
+                    reader.error(name, text);
+                    continue;
+                }
+            };
+            if shows_secret && !has_secret && !reader.failed("client_secret") {
+                let text = "needs a `client_secret`, and there is none; write it, or write `none` for a public client";
+                reader.error(name, text);
+            }
+            if !shows_secret && has_secret {
+                reader.warn(
+                    name,
+                    "`none`: the `client_secret` is not shown to the provider",
+                );
+            }
+        }
+    }
 }

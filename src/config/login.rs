@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::client::{Client, ClientAuth};
+use super::client::Client;
 use super::fields;
 use super::issuer::http_url;
 use super::methods::{AuthMethod, Methods};
@@ -419,31 +419,4 @@ pub(super) fn first(
         );
     }
     urls.into_iter().next()
-}
-
-impl Client {
-    /// The method must be one that is built, and go with what there is to show.
-    fn check_authentication(&self, reader: &mut Reader) {
-        let has_secret = self.secrets.first().is_some_and(|secret| !secret.expose().is_empty());
-        let configured = [
-            ("token_endpoint_auth_method", self.token_endpoint_auth),
-            ("client_auth[0]", self.auth.first().copied()),
-        ];
-        for (name, method) in configured {
-            match method {
-                None => {}
-                Some(ClientAuth::ClientSecretBasic | ClientAuth::ClientSecretPost) => {
-                    if !has_secret && !reader.failed("client_secret") {
-                        reader.error(name, "needs a `client_secret`, and there is none; write it, or write `none` for a public client");
-                    }
-                }
-                Some(ClientAuth::None) => {
-                    if has_secret {
-                        reader.warn(name, "`none`: the `client_secret` is not shown to the provider");
-                    }
-                }
-                Some(_) => reader.error(name, "not built yet in this version; write `client_secret_basic`, `client_secret_post` or `none`"),
-            }
-        }
-    }
 }

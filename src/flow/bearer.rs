@@ -4,6 +4,7 @@
 //! claims, judge the rules.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -15,9 +16,9 @@ use crate::config::{Config, Place as Where};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::{Request, arguments, cookie_values};
-use crate::jose::{self, By, Jwk, Jws, Outcome};
+use crate::jose::Jws;
 use crate::policy::Policy;
-use crate::provider::KeySet;
+use crate::provider::verify;
 use crate::upstream::{Edits, claim_headers};
 
 /// The query argument of RFC 6750 section 2.3.
@@ -141,16 +142,20 @@ async fn verify(
         ));
     }
     let (key, issuer) = if jws.header.alg.is_symmetric() {
-        verify_with_secret(config, &jws)?;
+        verify::with_secret(config.verification.hs_secret.as_ref(), &jws)?;
         let issuer = match policy.provider.current() {
-            Some(keys) => keys.issuer.clone(),
+            Some(keys) => keys.metadata.issuer.clone(),
             None if config.provider.using_pseudo_issuer => None,
-            None => policy.provider.keys(host).await?.issuer.clone(),
+            None => policy.provider.keys(host).await?.metadata.issuer.clone(),
         };
         (None, issuer)
     } else {
-        let (key, keys) = verify_with_key(policy, host, &jws, arrived).await?;
-        (Some(key), keys.issuer.clone())
+        let signer = verify::with_key(&policy.provider, host, &jws, arrived).await?;
+        let key = KeyMark {
+            thumbprint: signer.thumbprint,
+            generation: Cell::new(signer.keys.generation),
+        };
+        (Some(key), signer.keys.metadata.issuer.clone())
     };
     let claims: Value = serde_json::from_slice(&jws.payload)
         .ok()
@@ -174,91 +179,6 @@ async fn verify(
         headers: Rc::from(claim_headers(&claims, config)),
     };
     Ok((verdict, config.caching.ttl_of(end.is_some())))
-}
-
-/// HS*: only where it was asked for, with the client's secret (specification section 7.1). A public
-/// key is never used as a secret: the algorithm decides which of the two is looked at.
-fn verify_with_secret(config: &Config, jws: &Jws<'_>) -> Result<(), Refusal> {
-    let secret = config.verification.hs_secret.as_ref().ok_or_else(|| {
-        Refusal::bad_credential(
-            "algorithm_not_allowed",
-            format!("{} is off (`enable_hs_signatures`)", jws.header.alg.name()),
-        )
-    })?;
-    if jose::verify_hmac(jws.header.alg, secret.expose().as_bytes(), jws) {
-        Ok(())
-    } else {
-        Err(Refusal::bad_credential(
-            "signature_invalid",
-            "the signature is not good",
-        ))
-    }
-}
-
-/// Finds the key that signed the token: by its name, then after one rediscovery, then by its
-/// algorithm (specification section 7.1).
-async fn verify_with_key(
-    policy: &Rc<Policy>,
-    host: &Rc<dyn Host>,
-    jws: &Jws<'_>,
-    arrived: Time,
-) -> Result<(KeyMark, Rc<KeySet>), Refusal> {
-    let names_a_key = jws.header.names_a_key();
-    let mut keys = policy.provider.keys(host).await?;
-    // For a token that names no key these are all that fit its algorithm.
-    let mut found = any_good(&**host, jws, keys.named(&jws.header));
-    let unknown = found == Found::NoKey || found == Found::NoneGood && !names_a_key;
-    if unknown && let Some(newer) = policy.provider.rediscover(host, &keys, arrived).await {
-        keys = newer;
-        found = any_good(&**host, jws, keys.named(&jws.header));
-    }
-    if found == Found::NoKey && names_a_key {
-        found = any_good(&**host, jws, keys.fitting(jws.header.alg));
-    }
-    match found {
-        Found::Good(thumbprint) => Ok((
-            KeyMark {
-                thumbprint,
-                generation: std::cell::Cell::new(keys.generation),
-            },
-            keys,
-        )),
-        Found::NoneGood => Err(Refusal::bad_credential(
-            "signature_invalid",
-            "the signature is not good",
-        )),
-        Found::NoKey => Err(Refusal::bad_credential(
-            "key_unknown",
-            "the provider has no key for this token",
-        )),
-    }
-}
-
-#[derive(PartialEq, Eq)]
-enum Found {
-    /// The key with this thumbprint verified the signature.
-    Good([u8; 32]),
-    /// There were keys, and none of them verified it.
-    NoneGood,
-    /// There was no key to try.
-    NoKey,
-}
-
-fn any_good<'a>(host: &dyn Host, jws: &Jws<'_>, keys: impl Iterator<Item = &'a Jwk>) -> Found {
-    let mut found = Found::NoKey;
-    for key in keys {
-        match jose::verify(key, jws, &mut |check| host.verify_signature(check)) {
-            Outcome::Valid(by) => {
-                host.count(match by {
-                    By::Host => Counter::VerifiedByHost,
-                    By::Module => Counter::VerifiedInModule,
-                });
-                return Found::Good(key.thumbprint);
-            }
-            Outcome::Invalid => found = Found::NoneGood,
-        }
-    }
-    found
 }
 
 /// The value that the cookie `jwt_session_cookie` must have, if that is configured.

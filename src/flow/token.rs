@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::failure::{Kind, Refusal};
 use crate::host::Time;
+use crate::oauth::claims::{Issuers, date};
 
 /// Checks `iss`, `exp`, `nbf` and `iat`, each where present, and gives the moment until which the
 /// token counts. At that very moment it no longer does (DX-18).
@@ -69,57 +70,11 @@ fn check_issuer(
         return Ok(());
     };
     let issuer = issuer.as_str().unwrap_or_default();
-    let allowed = &config.provider.issuers_allowed;
-    let good = if allowed.is_empty() {
-        // C11: the switch skips this comparison and no other.
-        !config.verification.verify_claims
-            || same_issuer(
-                issuer,
-                discovered_issuer.unwrap_or(&config.provider.issuer.identifier),
-            )
-    } else {
-        allowed.iter().any(|allowed| same_issuer(issuer, allowed))
-    };
-    if good {
+    if Issuers::of(config, discovered_issuer).accept(issuer) {
         return Ok(());
     }
     Err(Refusal::bad_credential(
         "issuer_not_allowed",
         "`iss` is not the provider's issuer",
     ))
-}
-
-/// Issuers compare byte for byte, but for one trailing slash (specification section 7.2).
-fn same_issuer(a: &str, b: &str) -> bool {
-    a.strip_suffix('/').unwrap_or(a) == b.strip_suffix('/').unwrap_or(b)
-}
-
-/// A NumericDate, as a number or (Kong 3.13) as a string of one.
-fn date(claims: &Value, name: &str) -> Result<Option<Time>, Refusal> {
-    let seconds = match claims.get(name) {
-        // A null is no date: a token must not live for ever because of one.
-        None => return Ok(None),
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => text.parse::<f64>().ok(),
-        Some(_) => None,
-    };
-    match seconds.filter(|seconds| (0.0..MAX_SECONDS).contains(seconds)) {
-        Some(seconds) => Ok(Some(Time(milliseconds(seconds)))),
-        None => Err(Refusal::bad_credential(
-            "claim_malformed",
-            format!("`{name}` is no date in seconds"),
-        )),
-    }
-}
-
-/// The year 33658: whatever lies behind it is no date.
-const MAX_SECONDS: f64 = 1e12;
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the value lies between 0 and 1e15"
-)]
-fn milliseconds(seconds: f64) -> u64 {
-    (seconds * 1000.0) as u64
 }

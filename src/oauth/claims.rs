@@ -106,7 +106,15 @@ mod tests {
         let read = |value| date(&json!({ "exp": value }), "exp").map_err(|refusal| refusal.code);
         assert_eq!(read(json!(12.5)), Ok(Some(Time(12_500))));
         assert_eq!(read(json!("12")), Ok(Some(Time(12_000))));
-        for bad in [json!(null), json!(-1), json!(1e300), json!("x"), json!("NaN"), json!([1]), json!(true)] {
+        for bad in [
+            json!(null),
+            json!(-1),
+            json!(1e300),
+            json!("x"),
+            json!("NaN"),
+            json!([1]),
+            json!(true),
+        ] {
             assert_eq!(read(bad), Err("claim_malformed"));
         }
         assert_eq!(date(&json!({}), "exp"), Ok(None));

@@ -85,6 +85,7 @@ mod tests {
             ids: vec!["an id:1".to_owned()],
             secrets: secret.into_iter().map(Secret::new).collect(),
             auth: auth.to_vec(),
+            token_endpoint_auth: None,
         }
     }
 
@@ -142,7 +143,10 @@ mod tests {
     #[test]
     fn post_and_none_go_into_the_body() {
         for (auth, expected) in [
-            (ClientAuth::ClientSecretPost, "client_id=an+id%3A1&client_secret=s%26"),
+            (
+                ClientAuth::ClientSecretPost,
+                "client_id=an+id%3A1&client_secret=s%26",
+            ),
             (ClientAuth::None, "client_id=an+id%3A1"),
         ] {
             let (mut headers, client) = (Vec::new(), client(&[auth], Some("s&")));

@@ -68,11 +68,15 @@ impl Form {
     /// `endpoint` with this form as its query. The endpoint's own query stays (RFC 6749 section 3.1),
     /// but for names of this form: no parameter may occur twice. A fragment goes.
     pub fn as_query_of(&self, endpoint: &Url) -> String {
-        let kept = endpoint.query().unwrap_or_default().split('&').filter(|part| {
-            let name = part.split('=').next().unwrap_or_default();
-            let name = percent_decode(name.as_bytes());
-            !part.is_empty() && !self.pairs.iter().any(|(own, _)| own.as_bytes() == name)
-        });
+        let kept = endpoint
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|part| {
+                let name = part.split('=').next().unwrap_or_default();
+                let name = percent_decode(name.as_bytes());
+                !part.is_empty() && !self.pairs.iter().any(|(own, _)| own.as_bytes() == name)
+            });
         let mut query: Vec<&str> = kept.collect();
         let own = self.encoded();
         if !own.is_empty() {

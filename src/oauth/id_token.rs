@@ -48,7 +48,7 @@ pub fn check_claims(
     check_type(jws)?;
     check_issuer(claims, rules)?;
     check_subject(claims)?;
-    check_audience(claims, rules.client_id)?;
+    check_audience(jws.header.alg, claims, rules.client_id)?;
     let end = check_times(claims, rules, now)?;
     if let Some(expected) = rules.nonce {
         check_nonce(claims, expected)?;
@@ -64,7 +64,11 @@ pub fn check_claims(
 /// Core 1.0 section 12.2). [`check_claims`] comes first, without a nonce.
 pub fn check_refreshed(before: &Value, after: &Value) -> Result<(), Refusal> {
     let text = |claims: &'_ Value, name: &str| {
-        claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        claims
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let changed = |name: &str| {
         refused(
@@ -129,7 +133,7 @@ fn check_subject(claims: &Value) -> Result<(), Refusal> {
 
 /// `aud` is a text or a list of texts and holds our id. Of several audiences `azp` says who asked for
 /// the token, and wherever it is, that must be us.
-fn check_audience(claims: &Value, client_id: &str) -> Result<(), Refusal> {
+fn check_audience(alg: Algorithm, claims: &Value, client_id: &str) -> Result<(), Refusal> {
     let audiences: Option<Vec<&str>> = match claims.get("aud") {
         Some(Value::String(one)) => Some(vec![one]),
         Some(Value::Array(list)) => list.iter().map(Value::as_str).collect(),
@@ -140,6 +144,13 @@ fn check_audience(claims: &Value, client_id: &str) -> Result<(), Refusal> {
         return Err(refused(
             "audience_not_allowed",
             "`aud` does not name this client".to_owned(),
+        ));
+    }
+    if alg.is_symmetric() && audiences.len() > 1 {
+        // Each of them would have to know our secret (section 3.1.3.7, point 8).
+        return Err(refused(
+            "audience_not_allowed",
+            "a token with a shared secret's signature names several audiences".to_owned(),
         ));
     }
     match claims.get("azp") {
@@ -175,7 +186,10 @@ fn check_times(claims: &Value, rules: &IdTokenRules<'_>, now: Time) -> Result<Ti
         .ok_or_else(|| missing("exp"))?
         .plus_seconds(rules.leeway);
     if now >= end {
-        return Err(refused("token_expired", "the ID token has expired".to_owned()));
+        return Err(refused(
+            "token_expired",
+            "the ID token has expired".to_owned(),
+        ));
     }
     Ok(end)
 }
@@ -202,7 +216,10 @@ fn check_hash(
     let (Some(claim), Some(hashed)) = (claims.get(name), hashed) else {
         return Ok(());
     };
-    if claim.as_str().is_some_and(|claim| same_secret(claim, &left_half(alg, hashed))) {
+    if claim
+        .as_str()
+        .is_some_and(|claim| same_secret(claim, &left_half(alg, hashed)))
+    {
         return Ok(());
     }
     Err(refused(
@@ -228,9 +245,8 @@ fn check_age(claims: &Value, rules: &IdTokenRules<'_>, now: Time) -> Result<(), 
         return Ok(());
     };
     let login = date(claims, "auth_time")?;
-    let good = login.is_some_and(|login| {
-        now < login.plus_seconds(max_age).plus_seconds(rules.leeway)
-    });
+    let good =
+        login.is_some_and(|login| now < login.plus_seconds(max_age).plus_seconds(rules.leeway));
     if good {
         return Ok(());
     }

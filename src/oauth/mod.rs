@@ -75,7 +75,10 @@ mod tests {
     fn secrets_compare_whole() {
         assert!(same_secret("", "") && same_secret("abc", "abc"));
         for other in ["", "ab", "abd", "bbc", "abcd", "ABC"] {
-            assert!(!same_secret("abc", other) && !same_secret(other, "abc"), "{other}");
+            assert!(
+                !same_secret("abc", other) && !same_secret(other, "abc"),
+                "{other}"
+            );
         }
     }
 }

@@ -139,7 +139,9 @@ pub enum TokenError {
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TokenError::InvalidGrant(why) => write!(f, "the token endpoint says invalid_grant: {why}"),
+            TokenError::InvalidGrant(why) => {
+                write!(f, "the token endpoint says invalid_grant: {why}")
+            }
             TokenError::Refused(code, why) => write!(f, "the token endpoint says {code}: {why}"),
             TokenError::Status(status) => write!(f, "the token endpoint answered {status}"),
             TokenError::Unreadable(why) => write!(f, "the token endpoint's answer {why}"),
@@ -185,7 +187,11 @@ struct Members {
 pub fn read_answer(answer: &Answer) -> Result<TokenAnswer, TokenError> {
     let status = answer.status;
     let members = readable_members(answer);
-    if let Ok(Members { error: Some(Value::String(error)), error_description, .. }) = &members
+    if let Ok(Members {
+        error: Some(Value::String(error)),
+        error_description,
+        ..
+    }) = &members
         && matches!(status, 200 | 400 | 401 | 403)
     {
         // Some providers refuse with 200.
@@ -201,7 +207,8 @@ pub fn read_answer(answer: &Answer) -> Result<TokenAnswer, TokenError> {
         return Err(TokenError::Status(status));
     }
     let members = members?;
-    let access_token = token(members.access_token)?.ok_or(TokenError::Unreadable("has no access_token"))?;
+    let access_token =
+        token(members.access_token)?.ok_or(TokenError::Unreadable("has no access_token"))?;
     // Required, but some providers leave it out, and there is nothing else they could mean.
     let token_type = match members.token_type {
         None => "Bearer".to_owned(),
@@ -211,7 +218,10 @@ pub fn read_answer(answer: &Answer) -> Result<TokenAnswer, TokenError> {
     Ok(TokenAnswer {
         access_token,
         token_type,
-        expires_in: members.expires_in.map(|value| seconds(&value)).transpose()?,
+        expires_in: members
+            .expires_in
+            .map(|value| seconds(&value))
+            .transpose()?,
         refresh_token: token(members.refresh_token)?,
         id_token: token(members.id_token)?,
         scope: scope(members.scope),
@@ -247,7 +257,9 @@ fn token(value: Option<Value>) -> Result<Option<Secret>, TokenError> {
         Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Ok(Some(Secret::new(text)))
         }
-        Some(_) => Err(TokenError::Unreadable("has a token that is no visible text")),
+        Some(_) => Err(TokenError::Unreadable(
+            "has a token that is no visible text",
+        )),
     }
 }
 
@@ -267,7 +279,9 @@ fn seconds(value: &Value) -> Result<u64, TokenError> {
         )]
         Some(number) if number > 0.0 => Ok(number as u64),
         Some(_) => Ok(0),
-        None => Err(TokenError::Unreadable("has an expires_in that is no number")),
+        None => Err(TokenError::Unreadable(
+            "has an expires_in that is no number",
+        )),
     }
 }
 
@@ -284,198 +298,4 @@ fn scope(value: Option<Value>) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
-mod tests {
-    use super::*;
-    use crate::config::ClientAuth;
-    use crate::http::Headers;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn answer(status: u16, kind: Option<&str>, body: impl Into<Vec<u8>>) -> Answer {
-        Answer {
-            status,
-            headers: Headers::from_pairs(kind.map(|kind| ("content-type", kind))),
-            body: body.into(),
-        }
-    }
-
-    fn read(body: &Value) -> Result<TokenAnswer, TokenError> {
-        read_answer(&answer(200, Some("application/json"), body.to_string()))
-    }
-
-    fn call_of(method: ClientAuth, make: impl Fn(&TokenEndpoint<'_>) -> Call) -> (Call, String) {
-        let (url, secret) = (Url::parse("https://idp.example/token?t=1").unwrap(), Secret::new("s&"));
-        let call = make(&TokenEndpoint {
-            url: &url,
-            cluster: "idp".to_owned(),
-            timeout_ms: 1000,
-            credentials: Credentials { id: "me", secret: Some(&secret), method },
-        });
-        let body = String::from_utf8(call.body.clone()).unwrap();
-        (call, body)
-    }
-
-    #[test]
-    fn a_code_is_redeemed_with_all_that_binds_it() {
-        let scopes = ["openid".to_owned()];
-        let (call, body) = call_of(ClientAuth::ClientSecretBasic, |endpoint| {
-            let grant = CodeGrant {
-                code: "c/d",
-                redirect_uri: "https://app.example/cb",
-                verifier: Some("v"),
-                scopes: &scopes,
-                audience: &[],
-            };
-            code_grant(endpoint, &grant)
-        });
-        assert_eq!(
-            body,
-            "grant_type=authorization_code&code=c%2Fd\
-             &redirect_uri=https%3A%2F%2Fapp.example%2Fcb&code_verifier=v&scope=openid"
-        );
-        assert_eq!((call.method, call.timeout), ("POST", 1000));
-        assert_eq!((call.url.as_str(), call.cluster.as_str()), ("https://idp.example/token?t=1", "idp"));
-        let header = |name: &str| {
-            let found = call.headers.iter().find(|(own, _)| own == name);
-            found.map(|(_, value)| value.as_str())
-        };
-        assert_eq!(header("content-type"), Some("application/x-www-form-urlencoded"));
-        assert_eq!(header("accept"), Some("application/json"));
-        assert!(header("authorization").unwrap().starts_with("Basic "));
-    }
-
-    #[test]
-    fn a_refresh_sends_no_redirect_uri() {
-        let (_, body) = call_of(ClientAuth::ClientSecretPost, |endpoint| {
-            refresh_grant(endpoint, "r t", &[], &[])
-        });
-        assert_eq!(
-            body,
-            "grant_type=refresh_token&refresh_token=r+t&client_id=me&client_secret=s%26",
-            "trap B5"
-        );
-    }
-
-    #[test]
-    fn reads_all_members() {
-        let read = read(&json!({
-            "access_token": "a", "token_type": "bEARER", "expires_in": 300, "refresh_token": "r",
-            "id_token": "i", "scope": "openid email", "more": [1],
-        }))
-        .unwrap();
-        assert_eq!(read.access_token.expose(), "a");
-        assert_eq!(read.refresh_token.unwrap().expose(), "r");
-        assert_eq!(read.id_token.unwrap().expose(), "i");
-        assert_eq!((read.expires_in, read.scope.as_deref()), (Some(300), Some("openid email")));
-        assert_eq!(read.token_type, "bEARER");
-        assert_eq!(read.whole.get("more"), Some(&json!([1])));
-    }
-
-    #[test]
-    fn reads_the_least() {
-        let read = read(&json!({
-            "access_token": "a", "refresh_token": null, "id_token": "", "scope": ["a", "b"],
-        }))
-        .unwrap();
-        assert_eq!((read.expires_in, read.refresh_token, read.id_token), (None, None, None));
-        assert_eq!((read.token_type.as_str(), read.scope.as_deref()), ("Bearer", Some("a b")));
-    }
-
-    #[test]
-    fn lifetimes_come_in_many_shapes() {
-        let lifetime = |value: Value| {
-            read(&json!({ "access_token": "a", "expires_in": value })).map(|answer| answer.expires_in)
-        };
-        for (value, seconds) in [
-            (json!("300"), 300),
-            (json!(3600.0), 3600),
-            (json!("59.9"), 59),
-            (json!(0), 0),
-            (json!(-5), 0),
-            (json!(1e300), MAX_EXPIRES_IN),
-        ] {
-            assert_eq!(lifetime(value), Ok(Some(seconds)));
-        }
-        assert_eq!(lifetime(json!(null)), Ok(None));
-        for bad in [json!("soon"), json!("NaN"), json!("inf"), json!([]), json!(true)] {
-            assert!(matches!(lifetime(bad), Err(TokenError::Unreadable(_))));
-        }
-    }
-
-    #[test]
-    fn errors_are_told_apart() {
-        let says = |status, body: Value| {
-            read_answer(&answer(status, Some("application/json;charset=UTF-8"), body.to_string()))
-                .unwrap_err()
-        };
-        let invalid = json!({ "error": "invalid_grant", "error_description": "Code\r\n\"used\"" });
-        for status in [200, 400, 401] {
-            assert_eq!(says(status, invalid.clone()), TokenError::InvalidGrant("Code???used?".to_owned()));
-        }
-        assert_eq!(
-            says(401, json!({ "error": "invalid_client" })),
-            TokenError::Refused("invalid_client".to_owned(), "(no description)".to_owned())
-        );
-        assert_eq!(says(503, invalid), TokenError::Status(503));
-        assert_eq!(says(400, json!({ "error": 5 })), TokenError::Status(400));
-        let kind = |error: &TokenError| Refusal::from(error).code;
-        assert_eq!(kind(&TokenError::InvalidGrant(String::new())), "grant_refused");
-        assert_eq!(kind(&TokenError::Status(500)), "token_endpoint_failed");
-    }
-
-    #[test]
-    fn the_status_is_looked_at_first() {
-        let tokens = json!({ "access_token": "a", "token_type": "Bearer" }).to_string();
-        for status in [201, 204, 302, 400, 500] {
-            let read = read_answer(&answer(status, None, tokens.clone()));
-            assert_eq!(read, Err(TokenError::Status(status)));
-        }
-        assert!(read_answer(&answer(200, None, tokens.clone())).is_ok());
-        assert!(read_answer(&answer(200, Some("application/x+json"), tokens.clone())).is_ok());
-        let page = read_answer(&answer(200, Some("text/html"), tokens));
-        assert!(matches!(page, Err(TokenError::Unreadable(_))));
-    }
-
-    #[test]
-    fn what_is_no_answer_is_refused() {
-        for body in [
-            json!([]),
-            json!({}),
-            json!({ "access_token": "" }),
-            json!({ "access_token": 5 }),
-            json!({ "access_token": "a b" }),
-            json!({ "access_token": "a\r\nx: y" }),
-            json!({ "access_token": "a", "token_type": "DPoP" }),
-            json!({ "access_token": "a", "token_type": 1 }),
-            json!({ "access_token": "a", "id_token": {} }),
-        ] {
-            assert!(matches!(read(&body), Err(TokenError::Unreadable(_))), "{body}");
-        }
-        for text in ["", "access_token=a", r#"{"access_token":"a","access_token":"b"}"#] {
-            let read = read_answer(&answer(200, None, text));
-            assert!(matches!(read, Err(TokenError::Unreadable(_))), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_megabyte_is_not_read() {
-        let body = json!({ "access_token": "a".repeat(1 << 20), "token_type": "Bearer" });
-        assert_eq!(read(&body), Err(TokenError::Unreadable("is longer than 256 KiB")));
-    }
-
-    #[test]
-    fn no_token_is_printed() {
-        let read = read(&json!({
-            "access_token": "hunter2", "refresh_token": "hunter2", "id_token": "hunter2", "x": "hunter2",
-        }));
-        assert!(!format!("{read:?}").contains("hunter2"));
-    }
-
-    proptest! {
-        #[test]
-        fn any_answer_can_be_read(status in 0_u16..600, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read_answer(&answer(status, None, bytes));
-        }
-    }
-}
+mod tests;

@@ -1,22 +1,15 @@
 //! Fetching a provider's metadata (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3) and
 //! keys (RFC 7517 section 5). The limits: 128 KiB of metadata, 256 KiB a key set, 64 keys a set, no redirects.
 
-use serde::Deserialize;
 use url::Url;
 
 use super::KeySet;
+use super::metadata::{Document, Metadata};
 use crate::config::{Clusters, IssuerCheck, Provider as Settings};
 use crate::failure::Refusal;
 use crate::host::{CallError, Counter, Host, Level};
 use crate::http::Call;
 use crate::jose::JwkSet;
-
-/// What we read of a metadata document. Providers add members of their own: those are theirs.
-#[derive(Deserialize)]
-struct Metadata {
-    issuer: Option<String>,
-    jwks_uri: Option<String>,
-}
 
 /// Fetches metadata and all key sets. `before` is what an earlier fetch brought.
 pub async fn key_set(
@@ -25,15 +18,15 @@ pub async fn key_set(
     host: &dyn Host,
     before: Option<&KeySet>,
 ) -> Result<KeySet, Refusal> {
-    let (issuer, jwks_uri) = if settings.using_pseudo_issuer {
-        (None, None)
+    let (metadata, jwks_uri) = if settings.using_pseudo_issuer {
+        (Metadata::default(), None)
     } else {
-        let metadata = discover(settings, clusters, host).await?;
+        let document = discover(settings, clusters, host).await?;
         let jwks_uri = match &settings.jwks_endpoint {
             Some(_) => None,
-            None => Some(announced_jwks_uri(settings, &metadata)?),
+            None => Some(announced_jwks_uri(settings, &document)?),
         };
-        (metadata.issuer, jwks_uri)
+        (metadata_of(settings, document, host), jwks_uri)
     };
     let primary = settings.jwks_endpoint.clone().or(jwks_uri);
     let mut sets = Vec::new();
@@ -62,7 +55,7 @@ pub async fn key_set(
         return Err(refusal);
     }
     Ok(KeySet {
-        issuer,
+        metadata,
         sets,
         fetched: host.now(),
         generation: 0,
@@ -73,7 +66,7 @@ async fn discover(
     settings: &Settings,
     clusters: &Clusters,
     host: &dyn Host,
-) -> Result<Metadata, Refusal> {
+) -> Result<Document, Refusal> {
     host.count(Counter::DiscoveryFetched);
     let url = settings.issuer.discovery_url();
     let body = get(settings, clusters, host, url, &settings.discovery_headers).await?;
@@ -83,7 +76,7 @@ async fn discover(
             format!("{url} is longer than 128 KiB"),
         ));
     }
-    let metadata: Metadata = serde_json::from_slice(&body).map_err(|error| {
+    let document: Document = serde_json::from_slice(&body).map_err(|error| {
         // Not the error's own text: it repeats what the document holds.
         Refusal::unexpected(
             "discovery_unreadable",
@@ -95,7 +88,7 @@ async fn discover(
         )
     })?;
     let expected = settings.issuer.identifier.trim_end_matches('/');
-    match &metadata.issuer {
+    match &document.issuer {
         Some(issuer) if issuer.trim_end_matches('/') == expected => {}
         other => {
             let named = other
@@ -114,11 +107,25 @@ async fn discover(
             }
         }
     }
-    Ok(metadata)
+    Ok(document)
 }
 
-fn announced_jwks_uri(settings: &Settings, metadata: &Metadata) -> Result<Url, Refusal> {
-    let announced = metadata
+/// What the document says beside its keys. An address that cannot be used is left out, so that what
+/// does not need it goes on.
+fn metadata_of(settings: &Settings, document: Document, host: &dyn Host) -> Metadata {
+    let https = settings.issuer.discovery_url().scheme() == "https";
+    let (metadata, unusable) = Metadata::read(document, https);
+    for (name, why) in unusable {
+        host.log(
+            Level::Warn,
+            &format!("oidc-filter: metadata_unusable: `{name}` {why}"),
+        );
+    }
+    metadata
+}
+
+fn announced_jwks_uri(settings: &Settings, document: &Document) -> Result<Url, Refusal> {
+    let announced = document
         .jwks_uri
         .as_deref()
         .and_then(|uri| Url::parse(uri).ok())

@@ -1,12 +1,13 @@
 //! The keys that one fetch brought, and what was learned beside them.
 
+use super::Metadata;
 use crate::host::Time;
 use crate::jose::{Algorithm, Jwk, JwkSet, JwsHeader};
 
 /// A provider's keys at one moment.
 pub struct KeySet {
-    /// The issuer that the metadata named; none without discovery.
-    pub issuer: Option<String>,
+    /// What the metadata said; empty without discovery.
+    pub metadata: Metadata,
     /// The primary set, then those of `extra_jwks_uris`, in their order.
     pub sets: Vec<JwkSet>,
     /// When the fetch ended.

@@ -3,8 +3,11 @@
 
 mod fetch;
 mod keys;
+mod metadata;
+pub mod verify;
 
 pub use keys::KeySet;
+pub use metadata::Metadata;
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};

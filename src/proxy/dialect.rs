@@ -85,9 +85,19 @@ pub fn request(dialect: Dialect, mut headers: Headers) -> Option<Request> {
 /// How the client reached us: on Envoy by its headers and the peer's address, on Kong by its variables,
 /// which honour its own `trusted_ips`. Kong's `:authority` is the server's name, not the client's word.
 pub fn connection(dialect: Dialect, request: &Request) -> Connection {
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok().filter(|text| !text.is_empty());
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes)
+            .ok()
+            .filter(|text| !text.is_empty())
+    };
     let property = |path: &[u8]| abi::property(path).ok().and_then(text);
-    let header = |name: &str| request.headers.only(name).map(<[u8]>::to_vec).and_then(text);
+    let header = |name: &str| {
+        request
+            .headers
+            .only(name)
+            .map(<[u8]>::to_vec)
+            .and_then(text)
+    };
     match dialect {
         Dialect::Envoy => {
             let source = property(b"source\0address");
@@ -100,7 +110,8 @@ pub fn connection(dialect: Dialect, request: &Request) -> Connection {
             }
         }
         Dialect::Kong => {
-            let scheme = property(b"kong.request.forwarded_scheme").unwrap_or_else(|| "http".to_owned());
+            let scheme =
+                property(b"kong.request.forwarded_scheme").unwrap_or_else(|| "http".to_owned());
             let host = property(b"kong.request.forwarded_host");
             let port = property(b"kong.request.forwarded_port");
             let usual = if scheme == "https" { "443" } else { "80" };

@@ -28,6 +28,7 @@ pub use content::{Limit, Remaining, Session, State};
 pub use cookie::{Cookie, Jar};
 pub use seal::{Keyring, Purpose};
 
+use std::fmt;
 use std::rc::Rc;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
@@ -68,13 +69,18 @@ pub enum Found {
     Conflict,
 }
 
-/// A session that opened.
-#[derive(Debug)]
+/// A session that opened. `Debug` leaves the sealed parts out: who has them has the sessions.
 pub struct Opened {
     /// The session.
     pub session: Session,
     /// The parts of other audiences beside it.
     others: Vec<String>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Opened").field(&self.session).finish()
+    }
 }
 
 impl Sessions {

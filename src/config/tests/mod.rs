@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod accepted;
+mod browser;
 mod properties;
 mod refused;
 

@@ -1,5 +1,9 @@
 //! Each rule with a token that passes and its nearest twin that does not.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 use serde_json::json;
 
@@ -64,7 +68,10 @@ fn check(claims: &Value) -> Result<(), &'static str> {
 #[test]
 fn a_plain_token_passes_and_says_until_when() {
     let jws = jws(&json!({ "alg": "RS256", "typ": "JWT" }));
-    let leeway = IdTokenRules { leeway: 5, ..rules() };
+    let leeway = IdTokenRules {
+        leeway: 5,
+        ..rules()
+    };
     let end = check_claims(&jws, &claims(), &leeway, Time(NOW * 1000)).unwrap();
     assert_eq!(end, Time((NOW + 65) * 1000));
 }
@@ -81,10 +88,23 @@ fn other_kinds_of_tokens_are_refused() {
 #[test]
 fn the_issuer_is_the_providers() {
     assert_eq!(check(&with("iss", json!("https://idp.example/"))), Ok(()));
-    for other in ["https://idp.example//", "https://IDP.example", "https://evil.example", ""] {
-        assert_eq!(check(&with("iss", json!(other))), Err("issuer_not_allowed"), "{other}");
+    for other in [
+        "https://idp.example//",
+        "https://IDP.example",
+        "https://evil.example",
+        "",
+    ] {
+        assert_eq!(
+            check(&with("iss", json!(other))),
+            Err("issuer_not_allowed"),
+            "{other}"
+        );
     }
-    for missing in [without("iss"), with("iss", json!(["https://idp.example"])), with("iss", json!(null))] {
+    for missing in [
+        without("iss"),
+        with("iss", json!(["https://idp.example"])),
+        with("iss", json!(null)),
+    ] {
         assert_eq!(check(&missing), Err("claim_missing"));
     }
 }
@@ -92,7 +112,12 @@ fn the_issuer_is_the_providers() {
 #[test]
 fn there_is_a_subject() {
     assert_eq!(check(&with("sub", json!("0"))), Ok(()));
-    for bad in [without("sub"), with("sub", json!("")), with("sub", json!(5)), with("sub", json!(null))] {
+    for bad in [
+        without("sub"),
+        with("sub", json!("")),
+        with("sub", json!(5)),
+        with("sub", json!(null)),
+    ] {
         assert_eq!(check(&bad), Err("claim_missing"));
     }
 }
@@ -100,7 +125,13 @@ fn there_is_a_subject() {
 #[test]
 fn it_is_for_us() {
     assert_eq!(check(&with("aud", json!(["me"]))), Ok(()));
-    for other in [json!("you"), json!("ME"), json!("me too"), json!([]), json!(["you"])] {
+    for other in [
+        json!("you"),
+        json!("ME"),
+        json!("me too"),
+        json!([]),
+        json!(["you"]),
+    ] {
         assert_eq!(check(&with("aud", other)), Err("audience_not_allowed"));
     }
     for bad in [json!(["me", 5]), json!({ "me": 1 }), json!(null), json!(5)] {
@@ -128,11 +159,30 @@ fn the_authorized_party_is_us() {
 }
 
 #[test]
+fn a_secret_is_shared_with_nobody_else() {
+    let jws = jws(&json!({ "alg": "HS256" }));
+    let check = |aud: Value| {
+        let mut claims = with("aud", aud);
+        claims["azp"] = json!("me");
+        check_claims(&jws, &claims, &rules(), Time(NOW * 1000)).map_err(|refusal| refusal.code)
+    };
+    assert!(check(json!(["me"])).is_ok());
+    assert_eq!(check(json!(["me", "you"])), Err("audience_not_allowed"));
+}
+
+#[test]
 fn it_has_not_ended() {
     assert_eq!(check(&with("exp", json!(NOW + 1))), Ok(()));
     assert_eq!(check(&with("exp", json!((NOW + 1).to_string()))), Ok(()));
-    assert_eq!(check(&with("exp", json!(NOW))), Err("token_expired"), "the very second");
-    let leeway = IdTokenRules { leeway: 1, ..rules() };
+    assert_eq!(
+        check(&with("exp", json!(NOW))),
+        Err("token_expired"),
+        "the very second"
+    );
+    let leeway = IdTokenRules {
+        leeway: 1,
+        ..rules()
+    };
     assert_eq!(check_with(&leeway, &with("exp", json!(NOW))), Ok(()));
     assert_eq!(check(&without("exp")), Err("claim_missing"));
     for bad in [json!(null), json!("never"), json!(1e300), json!([NOW])] {
@@ -145,9 +195,19 @@ fn it_was_made_in_the_past() {
     for name in ["iat", "nbf"] {
         assert_eq!(check(&with(name, json!(NOW + 10))), Ok(()), "{name}");
         assert!(check(&with(name, json!(NOW + 11))).is_err(), "{name}");
-        let leeway = IdTokenRules { leeway: 20, ..rules() };
-        assert_eq!(check_with(&leeway, &with(name, json!(NOW + 20))), Ok(()), "{name}");
-        assert!(check_with(&leeway, &with(name, json!(NOW + 21))).is_err(), "{name}");
+        let leeway = IdTokenRules {
+            leeway: 20,
+            ..rules()
+        };
+        assert_eq!(
+            check_with(&leeway, &with(name, json!(NOW + 20))),
+            Ok(()),
+            "{name}"
+        );
+        assert!(
+            check_with(&leeway, &with(name, json!(NOW + 21))).is_err(),
+            "{name}"
+        );
         assert_eq!(check(&with(name, json!(null))), Err("claim_malformed"));
     }
     assert_eq!(check(&without("iat")), Err("claim_missing"));
@@ -160,11 +220,23 @@ fn the_nonce_is_that_of_the_login() {
         assert_eq!(check(&with("nonce", json!(bad))), Err("nonce_mismatch"));
     }
     assert_eq!(check(&without("nonce")), Err("claim_missing"));
-    assert_eq!(check(&with("nonce", json!(["n-0S6_WzA2Mj"]))), Err("claim_missing"));
-    let unverified = IdTokenRules { nonce: None, ..rules() };
+    assert_eq!(
+        check(&with("nonce", json!(["n-0S6_WzA2Mj"]))),
+        Err("claim_missing")
+    );
+    let unverified = IdTokenRules {
+        nonce: None,
+        ..rules()
+    };
     assert_eq!(check_with(&unverified, &without("nonce")), Ok(()));
-    let empty = IdTokenRules { nonce: Some(""), ..rules() };
-    assert_eq!(check_with(&empty, &with("nonce", json!(""))), Err("nonce_mismatch"));
+    let empty = IdTokenRules {
+        nonce: Some(""),
+        ..rules()
+    };
+    assert_eq!(
+        check_with(&empty, &with("nonce", json!(""))),
+        Err("nonce_mismatch")
+    );
 }
 
 /// OpenID Connect Core 1.0 appendix A.3 and A.4: access token and code of the examples, with RS256.
@@ -180,12 +252,25 @@ fn the_hashes_of_the_examples_of_openid_connect_core() {
     assert_eq!(check("c_hash", json!("LDktKdoQak3Pk0cnXxCltA")), Ok(()));
     assert_eq!(check_with(&rules, &claims()), Ok(()), "both may be missing");
     for name in ["at_hash", "c_hash"] {
-        for bad in [json!("77QmUPtjPfzWtF2AnpK9RA"), json!(""), json!(null), json!(5)] {
+        for bad in [
+            json!("77QmUPtjPfzWtF2AnpK9RA"),
+            json!(""),
+            json!(null),
+            json!(5),
+        ] {
             assert_eq!(check(name, bad), Err("token_hash_mismatch"));
         }
     }
-    let nothing = IdTokenRules { access_token: None, code: None, ..rules };
-    assert_eq!(check_with(&nothing, &with("at_hash", json!("x"))), Ok(()), "nothing to compare with");
+    let nothing = IdTokenRules {
+        access_token: None,
+        code: None,
+        ..rules
+    };
+    assert_eq!(
+        check_with(&nothing, &with("at_hash", json!("x"))),
+        Ok(()),
+        "nothing to compare with"
+    );
 }
 
 #[test]
@@ -209,20 +294,37 @@ fn hashes_follow_the_algorithm() {
 
 #[test]
 fn the_login_is_young_enough() {
-    let rules = IdTokenRules { max_age: Some(60), leeway: 5, ..rules() };
+    let rules = IdTokenRules {
+        max_age: Some(60),
+        leeway: 5,
+        ..rules()
+    };
     let check = |claims: &Value| check_with(&rules, claims);
     assert_eq!(check(&with("auth_time", json!(NOW - 64))), Ok(()));
-    assert_eq!(check(&with("auth_time", json!(NOW - 65))), Err("login_too_old"));
+    assert_eq!(
+        check(&with("auth_time", json!(NOW - 65))),
+        Err("login_too_old")
+    );
     assert_eq!(check(&claims()), Err("login_too_old"));
-    assert_eq!(check(&with("auth_time", json!("x"))), Err("claim_malformed"));
+    assert_eq!(
+        check(&with("auth_time", json!("x"))),
+        Err("claim_malformed")
+    );
 }
 
 #[test]
 fn the_domain_is_one_of_ours() {
     let domains = ["a.example".to_owned()];
-    let rules = IdTokenRules { domains: &domains, ..rules() };
+    let rules = IdTokenRules {
+        domains: &domains,
+        ..rules()
+    };
     assert_eq!(check_with(&rules, &with("hd", json!("a.example"))), Ok(()));
-    for bad in [with("hd", json!("ba.example")), with("hd", json!(["a.example"])), claims()] {
+    for bad in [
+        with("hd", json!("ba.example")),
+        with("hd", json!(["a.example"])),
+        claims(),
+    ] {
         assert_eq!(check_with(&rules, &bad), Err("domain_not_allowed"), "C21");
     }
 }
@@ -248,7 +350,14 @@ fn a_refreshed_token_is_about_the_same_login() {
         assert_eq!(after(name, value), Err("id_token_changed"), "{name}");
     }
     let bare = json!({ "iss": "https://idp.example", "sub": "alice", "iat": NOW });
-    assert_eq!(check_refreshed(&before, &bare).map_err(|refusal| refusal.code), Ok(()));
-    let fresh_nonce = json!({ "iss": "https://idp.example", "sub": "alice", "iat": NOW, "nonce": "n" });
-    assert!(check_refreshed(&bare, &fresh_nonce).is_err(), "no nonce that nobody asked for");
+    assert_eq!(
+        check_refreshed(&before, &bare).map_err(|refusal| refusal.code),
+        Ok(())
+    );
+    let fresh_nonce =
+        json!({ "iss": "https://idp.example", "sub": "alice", "iat": NOW, "nonce": "n" });
+    assert!(
+        check_refreshed(&bare, &fresh_nonce).is_err(),
+        "no nonce that nobody asked for"
+    );
 }

@@ -361,10 +361,13 @@ fn debug_shows_nothing_of_the_person() {
         secret: Some(Secret::new(SECRET)),
         ..settings()
     });
-    let cookie = cookie_of(&ours, &session("ann"));
+    let other = cookie_of(&of_audience("other"), &session("ann"));
+    let cookie = sent_back(&written(&ours, &session("ann"), &[&other]));
+    let other = other.strip_prefix("session=1").unwrap();
+    assert!(cookie.contains(other));
     let found = ours.find(&request(&[&cookie]), BIND, now(1));
     let shown = format!("{found:?} {ours:?}");
-    for secret in [SECRET, "access.token", "\"ann\""] {
+    for secret in [SECRET, "access.token", "\"ann\"", other] {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
