@@ -1,15 +1,18 @@
 //! The order of steps for one request (specification section 2), readable from top to bottom.
 //!
-//! Each step is a line of [`begin`] or of [`decide`]; the code of a step stands in its own room.
+//! [`begin`] is step 0 and whatever needs nobody's answer, the hot path among it; [`finish`] is the part
+//! that waits. The code of a step stands in its own room.
 
 use std::rc::Rc;
 
 use crate::authz::{self, Admission, Basis, Facts};
+use crate::config::AuthMethod;
 use crate::failure::{Kind, Refusal};
-use crate::flow::bearer;
+use crate::flow::{Credential, authorization_code, bearer, login, logout, refresh, session};
 use crate::host::{Counter, Host, Level, Task};
 use crate::http::{Request, Response};
 use crate::policy::Policy;
+use crate::session::Opened;
 use crate::upstream::Edits;
 
 pub use crate::failure::unexpected;
@@ -30,6 +33,24 @@ pub enum Step {
     Later(Task<Decision>),
 }
 
+/// What is to be done for a request.
+enum Next {
+    /// Nothing: it is decided.
+    Decided(Decision),
+    /// Its form may be a callback or a logout.
+    ReadForm,
+    /// It is the callback of a login.
+    Callback(login::Ticket),
+    /// It is a logout.
+    Logout,
+    /// Its session needs new tokens.
+    Renew(Box<Opened>),
+    /// Its token is not known yet.
+    Verify(Credential<'static>),
+    /// Its visitor has to log in, because of this.
+    LogIn(Refusal),
+}
+
 /// Begins to decide on a request: the steps that need nobody's answer, the hot path among them.
 ///
 /// `host` serves what is done here; `own` makes the door that the waiting part keeps.
@@ -39,56 +60,193 @@ pub fn begin(
     host: &dyn Host,
     own: &dyn Fn() -> Rc<dyn Host>,
 ) -> Step {
-    // Step 0 is the table of our own fixed paths and the callback: this version has none of them.
+    let next = match step_zero(policy, host, &request) {
+        Some(next) => next,
+        None => judge(policy, host, &request),
+    };
+    match next {
+        Next::Decided(decision) => Step::Done(decision),
+        next => Step::Later(Box::pin(finish(policy.clone(), own(), request, next))),
+    }
+}
+
+/// Step 0: what is decided by the client's path alone, before any credential is looked for.
+fn step_zero(policy: &Policy, host: &dyn Host, request: &Request) -> Option<Next> {
     if request.target().is_none() {
         // CONNECT, or a request without a path: nobody's route, so nobody's credential.
         let refusal = Refusal::new(Kind::NoCredential, "no_target", "the request has no path");
-        return Step::Done(refuse(policy, host, &request, &refusal));
+        return Some(Next::Decided(refuse(policy, host, request, &refusal)));
     }
-    if let Some(decision) = preflight(policy, host, &request) {
-        return Step::Done(decision);
+    let may_come_back = policy.logs_in() && authorization_code::is_callback_path(policy, request);
+    if request.is_posted_form() && (may_come_back || logout::may_be_asked_by_body(policy, request))
+    {
+        return Some(Next::ReadForm);
     }
-    let Some(credential) = bearer::find(&policy.config, &request) else {
-        let refusal = Refusal::new(
-            Kind::NoCredential,
-            "no_credential",
-            "no credential was shown",
-        );
-        return Step::Done(refuse(policy, host, &request, &refusal));
-    };
-    if let Some(outcome) = bearer::from_cache(policy, host, &request, &credential) {
-        return Step::Done(conclude(policy, host, &request, outcome));
+    if !may_come_back || request.is_posted_form() {
+        return None;
     }
-    let credential = credential.into_owned();
-    Step::Later(Box::pin(decide(policy.clone(), own(), request, credential)))
+    let query = request.query().unwrap_or_default();
+    match authorization_code::ticket(policy, host, query) {
+        Ok(Some(ticket)) => Some(Next::Callback(ticket)),
+        Ok(None) if authorization_code::is_foreign_error(policy, request, query) => {
+            let reason = "an error came to the callback, and no login of ours belongs to it";
+            let refusal = Refusal::bad_credential("foreign_callback", reason);
+            Some(Next::Decided(refuse(policy, host, request, &refusal)))
+        }
+        Ok(None) => None,
+        Err(refusal) => Some(Next::Decided(refuse(policy, host, request, &refusal))),
+    }
 }
 
-/// The rest of the steps, for a credential that is not known yet.
-async fn decide(
+/// The steps of an ordinary request, as far as nobody has to be asked.
+fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
+    let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
+    if !policy.config.methods.run_on_preflight && request.is_preflight() {
+        return decided(preflight(policy, host, request));
+    }
+    if logout::is_asked_by_target(policy, request) {
+        return Next::Logout;
+    }
+    match session::find(policy, host, request) {
+        Ok(session::Outcome::None) => {}
+        Ok(session::Outcome::Decided(outcome)) => return decided(*outcome),
+        Ok(session::Outcome::Renew(opened)) => return Next::Renew(opened),
+        Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
+        Err(refusal) => return decided(Err(refusal)),
+    }
+    if policy.config.methods.has(AuthMethod::Bearer)
+        && let Some(credential) = bearer::find(&policy.config, request)
+    {
+        return match bearer::from_cache(policy, host, request, &credential) {
+            Some(outcome) => decided(outcome),
+            None => Next::Verify(credential.into_owned()),
+        };
+    }
+    let refusal = Refusal::new(
+        Kind::NoCredential,
+        "no_credential",
+        "no credential was shown",
+    );
+    if policy.logs_in() && request.can_be_redirected() {
+        Next::LogIn(refusal)
+    } else {
+        decided(Err(refusal))
+    }
+}
+
+/// A session that came to its end: a navigation logs in again, anything else is told (C24).
+fn after_session(policy: &Policy, host: &dyn Host, request: &Request, reason: Refusal) -> Next {
+    if policy.logs_in() && request.is_navigation() && request.can_be_redirected() {
+        Next::LogIn(reason)
+    } else {
+        Next::Decided(conclude(policy, host, request, Err(reason)))
+    }
+}
+
+/// The rest of the steps, for what has to be waited for.
+async fn finish(
     policy: Rc<Policy>,
     host: Rc<dyn Host>,
     request: Request,
-    credential: crate::flow::Credential<'static>,
+    mut next: Next,
 ) -> Decision {
-    let outcome = bearer::authenticate(&policy, &host, &request, &credential).await;
+    let mut form = None;
+    if matches!(next, Next::ReadForm) {
+        let body = host.body().await.unwrap_or_else(|error| {
+            let line = format!(
+                "oidc-filter: body_not_read: {error:?} (request {})",
+                request.id()
+            );
+            host.log(Level::Info, &line);
+            Vec::new()
+        });
+        next = by_form(&policy, &*host, &request, &body);
+        form = Some(body);
+    }
+    let outcome = match next {
+        Next::Decided(decision) => return decision,
+        Next::ReadForm => Err(Refusal::unexpected(
+            "form_twice",
+            "a form was to be read twice",
+        )),
+        Next::Callback(ticket) => {
+            match authorization_code::callback(&policy, &host, &request, ticket, form.as_deref())
+                .await
+            {
+                Ok(authorization_code::Outcome::Reply(reply)) => return Decision::Reply(reply),
+                Ok(authorization_code::Outcome::Forward(admission, edits)) => {
+                    Ok((admission, *edits))
+                }
+                Err(refusal) => Err(refusal),
+            }
+        }
+        Next::Logout => match logout::run(&policy, &host, &request).await {
+            Ok(reply) => return Decision::Reply(reply),
+            Err(refusal) => Err(refusal),
+        },
+        Next::Renew(opened) => match refresh::renew(&policy, &host, &opened.session).await {
+            Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
+            Err(reason) => match after_session(&policy, &*host, &request, reason) {
+                Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
+                Next::Decided(decision) => return decision,
+                _ => Err(Refusal::unexpected("no_step", "a session led nowhere")),
+            },
+        },
+        Next::Verify(credential) => {
+            bearer::authenticate(&policy, &host, &request, &credential).await
+        }
+        Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
+    };
     conclude(&policy, &*host, &request, outcome)
 }
 
-/// A cross-origin preflight, where `run_on_preflight` is off (decision C25).
-fn preflight(policy: &Policy, host: &dyn Host, request: &Request) -> Option<Decision> {
-    if policy.config.methods.run_on_preflight || !request.is_preflight() {
-        return None;
+/// What a form says: a callback, a logout, or nothing that concerns us.
+fn by_form(policy: &Policy, host: &dyn Host, request: &Request, body: &[u8]) -> Next {
+    if policy.logs_in() && authorization_code::is_callback_path(policy, request) {
+        match authorization_code::ticket(policy, host, body) {
+            Ok(Some(ticket)) => return Next::Callback(ticket),
+            Ok(None) => {}
+            Err(refusal) => return Next::Decided(refuse(policy, host, request, &refusal)),
+        }
     }
+    if logout::is_asked_by_form(policy, request, body) {
+        return Next::Logout;
+    }
+    judge(policy, host, request)
+}
+
+async fn log_in(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    reason: &Refusal,
+) -> Decision {
+    let line = format!(
+        "oidc-filter: {}: {} (request {})",
+        reason.code,
+        reason.reason,
+        request.id()
+    );
+    host.log(Level::Debug, &line);
+    match authorization_code::start(policy, host, request, login::target(request), 1).await {
+        Ok(reply) => Decision::Reply(reply),
+        Err(refusal) => refuse(policy, &**host, request, &refusal),
+    }
+}
+
+/// A cross-origin preflight, where `run_on_preflight` is off (decision C25).
+fn preflight(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+) -> Result<(Admission, Edits), Refusal> {
     let facts = Facts {
         request,
         keys: None,
     };
-    let outcome =
-        authz::admit(&Basis::Preflight, &facts, &policy.config, host.now()).and_then(|admission| {
-            let edits = Edits::anonymous(request, &policy.names, host.abilities())?;
-            Ok((admission, edits))
-        });
-    Some(conclude(policy, host, request, outcome))
+    let admission = authz::admit(&Basis::Preflight, &facts, &policy.config, host.now())?;
+    let edits = Edits::anonymous(request, &policy.names, host.abilities())?;
+    Ok((admission, edits))
 }
 
 fn conclude(
@@ -106,7 +264,8 @@ fn conclude(
     }
 }
 
-/// Every refusal is explained to the operator, and not to the stranger.
+/// Every refusal is explained to the operator, and not to the stranger. A session that leads to one is
+/// taken away (`unauthorized_destroy_session`, `forbidden_destroy_session`).
 fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal) -> Decision {
     let (counter, level) = match refusal.kind {
         Kind::NoCredential | Kind::BadCredential | Kind::BadRequest => {
@@ -125,5 +284,11 @@ fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal
         );
         host.log(level, &line);
     }
-    Decision::Reply(refusal.answer(&policy.config, request))
+    let ended = match refusal.kind {
+        Kind::BadCredential | Kind::Forbidden => {
+            session::ended_cookies(policy, host, request).unwrap_or_default()
+        }
+        Kind::NoCredential | Kind::BadRequest | Kind::Unexpected => Vec::new(),
+    };
+    Decision::Reply(refusal.answer(&policy.config, request).with_cookies(&ended))
 }

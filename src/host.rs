@@ -53,6 +53,10 @@ pub trait Host {
     /// known-answer probe. `None`: verify in the module.
     fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool>;
 
+    /// A text that differs from request to request and that strangers do not know, where the host has one:
+    /// it stands in for random numbers that are predictable.
+    fn request_mark(&self) -> String;
+
     /// How the client reached us. Each look costs host calls: ask where a rule needs it.
     fn connection(&self, request: &Request) -> Connection;
 
@@ -212,11 +216,17 @@ pub enum Counter {
     FetchFailed,
     CallRetried,
     StrayAnswer,
+    SessionHit,
+    SessionOpened,
+    LoginStarted,
+    LoggedIn,
+    LoggedOut,
+    Refreshed,
 }
 
 impl Counter {
     /// All counters, in the order of their definition.
-    pub const ALL: [Counter; 13] = [
+    pub const ALL: [Counter; 19] = [
         Counter::Forwarded,
         Counter::Unauthorized,
         Counter::Forbidden,
@@ -230,6 +240,12 @@ impl Counter {
         Counter::FetchFailed,
         Counter::CallRetried,
         Counter::StrayAnswer,
+        Counter::SessionHit,
+        Counter::SessionOpened,
+        Counter::LoginStarted,
+        Counter::LoggedIn,
+        Counter::LoggedOut,
+        Counter::Refreshed,
     ];
 
     /// The metric's name, without the host's prefix.
@@ -248,6 +264,12 @@ impl Counter {
             Counter::FetchFailed => "oidc.provider.fetch_failed",
             Counter::CallRetried => "oidc.calls.retried",
             Counter::StrayAnswer => "oidc.calls.stray_answer",
+            Counter::SessionHit => "oidc.sessions.hit",
+            Counter::SessionOpened => "oidc.sessions.opened",
+            Counter::LoginStarted => "oidc.logins.started",
+            Counter::LoggedIn => "oidc.logins.done",
+            Counter::LoggedOut => "oidc.logouts.done",
+            Counter::Refreshed => "oidc.sessions.refreshed",
         }
     }
 }

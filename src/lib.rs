@@ -33,5 +33,6 @@ pub mod oauth;
 pub mod policy;
 pub mod provider;
 pub mod proxy;
+pub mod secrets;
 pub mod session;
 pub mod upstream;

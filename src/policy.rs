@@ -1,11 +1,19 @@
 //! One configuration in force, with everything that is prepared from it once.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use crate::cache::{Budget, VerdictCache};
-use crate::config::Config;
-use crate::provider::{Provider, Providers};
+use crate::config::{AuthMethod, Config};
+use crate::failure::Refusal;
+use crate::flow::refresh::Refreshed;
+use crate::host::Host;
+use crate::oauth::client_auth::Credentials;
+use crate::oauth::endpoint;
+use crate::oauth::token::TokenEndpoint;
+use crate::provider::{Metadata, Provider, Providers};
+use crate::secrets::Secrets;
+use crate::session::Sessions;
 use crate::upstream::OwnedNames;
 
 /// A configuration and what hangs on it. A request keeps the policy it began with, also when an
@@ -17,8 +25,15 @@ pub struct Policy {
     pub provider: Rc<Provider>,
     /// The header names that are ours under this configuration.
     pub names: OwnedNames,
-    /// Verdicts under this configuration: another one may judge the same token otherwise.
+    /// Verdicts on tokens under this configuration: another one may judge the same token otherwise.
     pub verdicts: RefCell<VerdictCache>,
+    /// Verdicts on opened sessions, by cookie and binding.
+    pub opened: RefCell<VerdictCache>,
+    /// What refresh tokens brought a moment ago.
+    pub refreshed: Refreshed,
+    /// The keys of cookies, and random numbers.
+    pub secrets: Secrets,
+    sessions: OnceCell<Rc<Sessions>>,
 }
 
 /// What all policies of a virtual machine share.
@@ -35,11 +50,62 @@ impl Policy {
     pub fn new(config: Config, shared: &Shared) -> Rc<Policy> {
         let provider = shared.providers.of(&config);
         let names = OwnedNames::new(&config);
+        let cache = || RefCell::new(VerdictCache::new(shared.budget.clone()));
         Rc::new(Policy {
             config,
             provider,
             names,
-            verdicts: RefCell::new(VerdictCache::new(shared.budget.clone())),
+            verdicts: cache(),
+            opened: cache(),
+            refreshed: Refreshed::default(),
+            secrets: Secrets::default(),
+            sessions: OnceCell::new(),
+        })
+    }
+
+    /// Whether a visitor without a credential is sent to log in.
+    pub fn logs_in(&self) -> bool {
+        self.config.methods.has(AuthMethod::AuthorizationCode)
+    }
+
+    /// The sessions, where they are on.
+    pub fn sessions(&self, host: &dyn Host) -> Result<Option<Rc<Sessions>>, Refusal> {
+        if !self.config.methods.has(AuthMethod::Session) {
+            return Ok(None);
+        }
+        if let Some(sessions) = self.sessions.get() {
+            return Ok(Some(sessions.clone()));
+        }
+        let keyring = self.secrets.keyring(&self.config, host)?;
+        let sessions = Rc::new(Sessions::new(
+            keyring,
+            self.config.session.clone(),
+            &self.config.provider.issuer.identifier,
+            &self.config.client.ids,
+        ));
+        Ok(Some(self.sessions.get_or_init(|| sessions).clone()))
+    }
+
+    /// The token endpoint, and who we are there.
+    pub fn token_endpoint<'a>(
+        &'a self,
+        metadata: &'a Metadata,
+    ) -> Result<TokenEndpoint<'a>, Refusal> {
+        let config = &self.config;
+        let url = endpoint(
+            config.login.token_endpoint.as_ref(),
+            metadata.token_endpoint.as_ref(),
+            "token_endpoint",
+        )?;
+        let supported = metadata.token_endpoint_auth_methods_supported.as_deref();
+        let credentials =
+            Credentials::of(&config.client, config.client.token_endpoint_auth, supported)
+                .ok_or_else(|| Refusal::unexpected("no_client", "`client_id` is not set"))?;
+        Ok(TokenEndpoint {
+            url,
+            cluster: config.cluster_for(url),
+            timeout_ms: config.provider.timeout_ms,
+            credentials,
         })
     }
 }

@@ -43,6 +43,8 @@ pub struct Verdict {
     pub rules: Result<(), Refusal>,
     /// The value that the cookie `jwt_session_cookie` must have: judged on every request.
     pub session_cookie: Option<String>,
+    /// The access token for the upstream, where the request itself does not show it: a session's.
+    pub token: Option<Rc<str>>,
     /// The claim headers for the upstream, ready to be written.
     pub headers: Rc<[(Vec<u8>, Vec<u8>)]>,
 }

@@ -200,6 +200,7 @@ mod tests {
             key: None,
             rules: Ok(()),
             session_cookie: None,
+            token: None,
             headers: Rc::from([(b"x".to_vec(), vec![b'v'; header_bytes])]),
         })
     }

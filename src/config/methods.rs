@@ -10,6 +10,8 @@ pub struct Methods {
     pub enabled: Vec<AuthMethod>,
     /// Members of the default that this version does not know yet: for the start log.
     pub left_out: Vec<AuthMethod>,
+    /// Row B `refresh_tokens`, default true: whether a session gets new tokens with its refresh token.
+    pub refresh_tokens: bool,
     /// Row B `run_on_preflight`, default true: whether a CORS preflight needs a credential, too.
     pub run_on_preflight: bool,
     /// Row B `hide_credentials`, default true: remove the credential that was used from the request.
@@ -70,11 +72,19 @@ impl AuthMethod {
 
     /// Whether this version has it.
     pub fn is_built(self) -> bool {
-        matches!(self, AuthMethod::Bearer)
+        matches!(
+            self,
+            AuthMethod::Session | AuthMethod::Bearer | AuthMethod::AuthorizationCode
+        )
     }
 }
 
 impl Methods {
+    /// Whether this way in is open.
+    pub fn has(&self, method: AuthMethod) -> bool {
+        self.enabled.contains(&method)
+    }
+
     pub(super) fn read(reader: &mut Reader) -> Methods {
         let named = reader.choices(
             "auth_methods",
@@ -88,7 +98,8 @@ impl Methods {
         if !built.left_out.is_empty() {
             let names: Vec<&str> = built.left_out.iter().map(|method| method.name()).collect();
             let text = format!(
-                "the default means the methods this version has: bearer; left out: {}. Write `[\"bearer\"]` to say so",
+                "the default means the methods this version has: {}; left out: {}. Name those you want",
+                AuthMethod::built(),
                 names.join(", "),
             );
             reader.warn("auth_methods", text);
@@ -96,6 +107,7 @@ impl Methods {
         Methods {
             enabled: built.values,
             left_out: built.left_out,
+            refresh_tokens: reader.flag("refresh_tokens"),
             run_on_preflight: reader.flag("run_on_preflight"),
             hide_credentials: reader.flag("hide_credentials"),
         }

@@ -115,7 +115,7 @@ fn conclude(
     let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)?;
     let edits = Edits::authenticated(
         facts.request,
-        credential,
+        Some(credential),
         &verdict.headers,
         &policy.config,
         &policy.names,
@@ -176,7 +176,8 @@ async fn verify(
         key,
         rules: by_age.and_then(|_| authz::judge(&claims, config)),
         session_cookie: session_claim(&claims, config)?,
-        headers: Rc::from(claim_headers(&claims, config)),
+        token: None,
+        headers: Rc::from(claim_headers(&[&claims], config)),
     };
     Ok((verdict, config.caching.ttl_of(end.is_some())))
 }

@@ -1,6 +1,13 @@
 //! The ways in, one file each.
 
+mod after_login;
+pub mod authorization_code;
 pub mod bearer;
+pub mod login;
+pub mod logout;
+mod origin;
+pub mod refresh;
+pub mod session;
 mod token;
 
 use std::borrow::Cow;
@@ -32,4 +39,6 @@ pub enum Place {
     Query(&'static str),
     /// The cookie of this name.
     Cookie(String),
+    /// In the session: its cookies never reach the upstream.
+    Session,
 }

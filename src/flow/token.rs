@@ -1,11 +1,36 @@
 //! The standard claims of a token (specification section 7.2, RFC 7519 section 4.1).
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::failure::{Kind, Refusal};
-use crate::host::Time;
+use crate::host::{Host, Time};
+use crate::jose::Jws;
 use crate::oauth::claims::{Issuers, date};
+use crate::policy::Policy;
+use crate::provider::verify;
+
+/// The claims of a JWT whose signature is good under the provider's keys, or the client's secret.
+pub async fn verified_claims(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    jws: &Jws<'_>,
+    arrived: Time,
+) -> Result<Value, Refusal> {
+    if jws.header.alg.is_symmetric() {
+        verify::with_secret(policy.config.verification.hs_secret.as_ref(), jws)?;
+    } else {
+        verify::with_key(&policy.provider, host, jws, arrived).await?;
+    }
+    serde_json::from_slice(&jws.payload)
+        .ok()
+        .filter(Value::is_object)
+        .ok_or_else(|| {
+            Refusal::bad_credential("payload_unreadable", "the payload is no JSON object")
+        })
+}
 
 /// Checks `iss`, `exp`, `nbf` and `iat`, each where present, and gives the moment until which the
 /// token counts. At that very moment it no longer does (DX-18).

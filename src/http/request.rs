@@ -29,6 +29,11 @@ impl Request {
         self.headers.first(":path").filter(|path| !path.is_empty())
     }
 
+    /// The part of the target before the first `?`.
+    pub fn path(&self) -> Option<&[u8]> {
+        self.target()?.split(|byte| *byte == b'?').next()
+    }
+
     /// The part of the target behind the first `?`.
     pub fn query(&self) -> Option<&[u8]> {
         let target = self.target()?;
@@ -45,6 +50,31 @@ impl Request {
                 .headers
                 .first("access-control-request-method")
                 .is_some()
+    }
+
+    /// What a browser sends when somebody follows a link: GET, or HEAD, which is answered like it.
+    pub fn is_navigation(&self) -> bool {
+        matches!(self.method(), b"GET" | b"HEAD")
+    }
+
+    /// Whether a redirect to a login means anything to the client: not to one of gRPC, nor to one that
+    /// wants a WebSocket (RFC 6455 section 4.1).
+    pub fn can_be_redirected(&self) -> bool {
+        let upgrades = self
+            .headers
+            .first("upgrade")
+            .is_some_and(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"));
+        !upgrades && !self.is_grpc()
+    }
+
+    /// A form in a POST (WHATWG HTML section 4.10.22.6): where callbacks and logouts may be.
+    pub fn is_posted_form(&self) -> bool {
+        let form = b"application/x-www-form-urlencoded";
+        self.method() == b"POST"
+            && self.headers.first("content-type").is_some_and(|kind| {
+                let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+                kind.trim_ascii().eq_ignore_ascii_case(form)
+            })
     }
 
     /// A call of gRPC: its client understands statuses and trailers, not bodies and redirects.

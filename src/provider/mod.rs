@@ -53,6 +53,8 @@ pub struct Provider {
     flights: Flag,
     /// Counts fetches, and which of them the keys are from: an older one never replaces a newer.
     begun: Cell<u64>,
+    /// Counts fetches that came to their end.
+    ended: Cell<u64>,
     kept: Cell<u64>,
 }
 
@@ -129,6 +131,7 @@ impl Provider {
             refreshing: Flag::default(),
             flights: Flag::default(),
             begun: Cell::new(0),
+            ended: Cell::new(0),
             kept: Cell::new(0),
         }
     }
@@ -149,8 +152,13 @@ impl Provider {
         }
         // A flight that began under another configuration ends without a result when that does: once more.
         for _ in 0..2 {
-            if self.current().is_none() && !self.just_failed(&self.needed, host.now()) {
-                self.fly(host, Purpose::Needed).await;
+            if self.current().is_some() || self.just_failed(&self.needed, host.now()) {
+                break;
+            }
+            let ended = self.ended.get();
+            self.fly(host, Purpose::Needed).await;
+            if self.ended.get() != ended {
+                break;
             }
         }
         self.current().ok_or_else(|| {
@@ -269,6 +277,7 @@ impl Provider {
         let before = self.current();
         let fetched =
             fetch::key_set(&self.settings, &self.clusters, &*host, before.as_deref()).await;
+        self.ended.set(self.ended.get().wrapping_add(1));
         let attempt = match purpose {
             Purpose::Needed => &self.needed,
             Purpose::Refresh => &self.refreshed,

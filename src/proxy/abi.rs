@@ -106,6 +106,13 @@ mod import {
             value: *mut *mut u8,
             size: *mut usize,
         ) -> u32;
+        pub fn proxy_set_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         pub fn proxy_http_call(
             target: *const u8,
             target_size: usize,
@@ -301,6 +308,15 @@ pub fn buffer(which: Buffer, max: usize) -> Result<Vec<u8>, Status> {
         import::proxy_get_buffer_bytes(which as u32, 0, max, &raw mut value.at, &raw mut value.size)
     };
     Status(status).ok().map(|()| value.take())
+}
+
+/// Empties the request's body, as far as it was buffered.
+pub fn clear_request_body() -> Result<(), Status> {
+    // SAFETY: a null value of size 0 is not read.
+    let status = unsafe {
+        import::proxy_set_buffer_bytes(Buffer::RequestBody as u32, 0, u32::MAX as usize, null(), 0)
+    };
+    Status(status).ok()
 }
 
 /// Sends a request to `target` (a cluster, or Kong's host:port). The answer comes to

@@ -6,7 +6,7 @@
 use super::stream::{self, Stream};
 use super::world::{World, world};
 use super::{abi, dialect};
-use crate::config::{AuthMethod, Config, ConfigError, Warning};
+use crate::config::{AuthMethod, Config, ConfigError, SharedData, Warning};
 use crate::host::{CallError, Counter, Level};
 use crate::http::Answer;
 use crate::policy::Policy;
@@ -44,7 +44,13 @@ pub fn configure(root: u32, size: usize) -> bool {
             .unwrap_or_default()
         };
         let root = world.root(root).unwrap_or_else(|| world.add_root(root));
-        let parsed = Config::parse(&json, &environment);
+        let parsed =
+            Config::parse(&json, &environment).and_then(|(config, warnings)| match missing_secret(
+                dialect, &config,
+            ) {
+                Some(error) => Err(vec![error]),
+                None => Ok((config, warnings)),
+            });
         match parsed {
             Ok((config, warnings)) => {
                 log_start(world, dialect, &config, &warnings);
@@ -57,6 +63,34 @@ pub fn configure(root: u32, size: usize) -> bool {
                 dialect == Dialect::Kong
             }
         }
+    })
+}
+
+/// Why this host cannot do without `session_secret`, where cookies are sealed and none is set. On Envoy
+/// one can be made for all workers, if they share data that nobody else writes.
+fn missing_secret(dialect: Dialect, config: &Config) -> Option<ConfigError> {
+    let seals = config.methods.has(AuthMethod::Session)
+        || config.methods.has(AuthMethod::AuthorizationCode);
+    if !seals || config.session.secret.is_some() {
+        return None;
+    }
+    let shared_off = config.host.shared_data == SharedData::Off;
+    let own_vm = abi::property(b"plugin_vm_id").is_ok_and(|id| !id.is_empty());
+    let reason = match dialect {
+        Dialect::Kong => "is required on Kong, whose random numbers can be predicted",
+        Dialect::Envoy if shared_off => {
+            "is required where `shared_data` is off: the workers need one secret"
+        }
+        Dialect::Envoy if !own_vm => {
+            "is required where the filter's `vm_id` is empty: its shared data are everybody's"
+        }
+        Dialect::Envoy => return None,
+    };
+    Some(ConfigError {
+        path: "config.session_secret".to_owned(),
+        message: format!(
+            "{reason}; set it, or name no `session` and no `authorization_code` in `auth_methods`"
+        ),
     })
 }
 

@@ -135,7 +135,7 @@ impl Stream {
                 world.enter(self.id);
             }
         }
-        self.after_step(world)
+        self.after_step(world, false)
     }
 
     /// A piece of the body has come.
@@ -159,7 +159,7 @@ impl Stream {
             self.phase.set(Phase::Deciding);
             world.run();
             world.enter(self.id);
-            return self.after_step(world);
+            return self.after_step(world, true);
         }
         // Undecided: nothing of it may pass.
         PAUSE
@@ -270,7 +270,7 @@ impl Stream {
     }
 
     /// What the callback under way answers, now that this request's task has run.
-    fn after_step(&self, world: &World) -> u32 {
+    fn after_step(&self, world: &World, in_body: bool) -> u32 {
         match self.phase.get() {
             Phase::Forwarded => return GO_ON,
             Phase::Replied => return PAUSE,
@@ -280,7 +280,10 @@ impl Stream {
         match world.dialect() {
             Dialect::Envoy => {
                 self.phase.set(Phase::Paused);
-                if for_body {
+                if in_body {
+                    // What came is buffered here already: it waits for the decision.
+                    PAUSE
+                } else if for_body {
                     self.hold
                         .borrow_mut()
                         .since
@@ -395,7 +398,21 @@ fn apply_on_envoy(edits: &Edits) -> Result<(), abi::Status> {
     if let QueryEdit::Replace { target, .. } = &edits.query {
         abi::replace_header(abi::Map::Request, b":path", target)?;
     }
+    if edits.as_get {
+        for name in BODY_HEADERS {
+            abi::remove_header(abi::Map::Request, name)?;
+        }
+        make_get()?;
+    }
     Ok(())
+}
+
+/// What describes a body.
+const BODY_HEADERS: [&[u8]; 3] = [b"content-type", b"content-length", b"transfer-encoding"];
+
+fn make_get() -> Result<(), abi::Status> {
+    abi::replace_header(abi::Map::Request, b":method", b"GET")?;
+    abi::clear_request_body()
 }
 
 /// On Kong a removal does not reach the upstream, so the single copy is overwritten with an empty
@@ -409,6 +426,9 @@ fn apply_on_kong(edits: &Edits, poison: Option<&Poison>) -> Result<(), abi::Stat
     }
     for (name, value) in edits.set() {
         abi::replace_header(abi::Map::Request, name, value)?;
+    }
+    if edits.as_get {
+        make_get()?;
     }
     // Last, and in one step: until it is written, nothing can go upstream.
     match &edits.query {

@@ -193,6 +193,11 @@ pub fn without(headers: &Headers, is_ours: impl Fn(&[u8]) -> bool) -> Option<Vec
     (!left.is_empty()).then_some(left)
 }
 
+/// Whether the cookie `own` is the cookie `name`, or a further piece of it.
+pub fn is_piece_of(own: &[u8], name: &str) -> bool {
+    piece_number(own, name).is_some()
+}
+
 /// Which piece of the cookie `name` the cookie `own` is: 1 to 9.
 pub(super) fn piece_number(own: &[u8], name: &str) -> Option<usize> {
     match own.strip_prefix(name.as_bytes())? {

@@ -25,7 +25,7 @@ mod seal;
 mod tests;
 
 pub use content::{Limit, Remaining, Session, State};
-pub use cookie::{Cookie, Jar};
+pub use cookie::{Cookie, Jar, is_piece_of};
 pub use seal::{Keyring, Purpose};
 
 use std::fmt;

@@ -32,6 +32,8 @@ pub struct Edits {
     own: Vec<Pair>,
     /// What happens to the query.
     pub query: QueryEdit,
+    /// It arrives as a GET without a body: the callback of a login that goes on.
+    pub as_get: bool,
     /// What the client gets beside the upstream's response.
     pub downstream: Downstream,
 }
@@ -67,6 +69,7 @@ impl Edits {
             claims: Rc::from([]),
             own: Vec::new(),
             query: QueryEdit::Keep,
+            as_get: false,
             downstream: Downstream::default(),
         };
         edits.hide_cookies(request, &|name| names.owns_cookie(name), abilities)?;
@@ -76,16 +79,20 @@ impl Edits {
     /// Edits for a request that was admitted on `credential`.
     pub fn authenticated(
         request: &Request,
-        credential: &Credential<'_>,
+        credential: Option<&Credential<'_>>,
         claims: &Rc<[Pair]>,
         config: &Config,
         names: &OwnedNames,
         abilities: Abilities,
     ) -> Result<Edits, Refusal> {
-        let hidden = config.methods.hide_credentials.then_some(&credential.place);
+        let hidden = credential
+            .filter(|_| config.methods.hide_credentials)
+            .map(|credential| &credential.place);
         let mut own = Vec::new();
         let mut keep = None;
-        if let Some(header) = &config.upstream.access_token_header {
+        if let Some((header, credential)) =
+            config.upstream.access_token_header.as_ref().zip(credential)
+        {
             // Most clients send just what the upstream gets: then there is nothing to write.
             if header.is_written(request, &credential.token) {
                 keep = Some(header.name.as_bytes());
@@ -101,6 +108,7 @@ impl Edits {
             claims: claims.clone(),
             own,
             query: QueryEdit::Keep,
+            as_get: false,
             downstream: Downstream::default(),
         };
         match hidden {
@@ -113,7 +121,7 @@ impl Edits {
                 }
             }
             Some(Place::Query(name)) => edits.query = without_credential(request, name),
-            Some(Place::Cookie(_)) | None => {}
+            Some(Place::Cookie(_) | Place::Session) | None => {}
         }
         let hidden_cookie = match hidden {
             Some(Place::Cookie(name)) => Some(name.as_bytes()),
@@ -122,6 +130,17 @@ impl Edits {
         let goes = |name: &[u8]| Some(name) == hidden_cookie || names.owns_cookie(name);
         edits.hide_cookies(request, &goes, abilities)?;
         Ok(edits)
+    }
+
+    /// Makes an ordinary request of a login's callback: a GET with this query, and nothing of a form.
+    pub fn replace_callback(&mut self, request: &Request, query: Option<Vec<u8>>) {
+        let path = request.path().unwrap_or(b"/");
+        let target = match &query {
+            Some(query) => [path, b"?", query].concat(),
+            None => path.to_vec(),
+        };
+        self.query = QueryEdit::Replace { target, query };
+        self.as_get = request.method() != b"GET";
     }
 
     /// Takes cookies out of the request: the credential's, and all of our own.
@@ -174,14 +193,18 @@ impl TokenHeader {
 
 /// The claim headers that a token's claims give (specification section 10.1, "encoding"): a string as
 /// it is, a list of strings joined by comma and space, anything else that is not a plain number or
-/// boolean as JSON in standard Base64. A missing or null claim sets nothing.
-pub fn claim_headers(claims: &Value, config: &Config) -> Vec<Pair> {
+/// boolean as JSON in standard Base64. A missing or null claim sets nothing. The first of `sources` that
+/// has a claim gives it.
+pub fn claim_headers(sources: &[&Value], config: &Config) -> Vec<Pair> {
     config
         .upstream
         .claim_headers
         .iter()
         .filter_map(|mapping| {
-            let value = header_value(claim(claims, &mapping.path)?);
+            let found = sources
+                .iter()
+                .find_map(|claims| claim(claims, &mapping.path));
+            let value = header_value(found?);
             (!value.is_empty()).then(|| (mapping.name.clone().into_bytes(), value))
         })
         .collect()

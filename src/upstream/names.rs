@@ -1,7 +1,8 @@
 //! The header names that only the gateway may set.
 
-use crate::config::Config;
+use crate::config::{AuthMethod, Config};
 use crate::http::same_name;
+use crate::session::is_piece_of;
 
 /// Names that Kong's plugin and this filter give a meaning to, whatever the configuration says
 /// (specification sections 9 and 10.1).
@@ -24,6 +25,10 @@ const PREFIXES: [&str; 2] = ["x-consumer-", "x-credential-"];
 /// All names that are ours, sorted by length so that the hot path compares few.
 pub struct OwnedNames {
     by_length: Vec<Vec<Vec<u8>>>,
+    /// The name of the session cookie, where sessions are on.
+    session_cookie: Option<String>,
+    /// What the names of login cookies begin with, where logins are on.
+    login_cookies: Option<String>,
 }
 
 impl OwnedNames {
@@ -31,6 +36,14 @@ impl OwnedNames {
     pub fn new(config: &Config) -> OwnedNames {
         let mut names = OwnedNames {
             by_length: Vec::new(),
+            session_cookie: config
+                .methods
+                .has(AuthMethod::Session)
+                .then(|| config.session.cookie_name.clone()),
+            login_cookies: config
+                .methods
+                .has(AuthMethod::AuthorizationCode)
+                .then(|| format!("{}_", config.login.cookie.name)),
         };
         for name in ALWAYS {
             names.add(name);
@@ -55,8 +68,11 @@ impl OwnedNames {
     }
 
     /// Whether a cookie is one of ours, which no upstream has any business with.
-    pub fn owns_cookie(&self, _name: &[u8]) -> bool {
-        false
+    pub fn owns_cookie(&self, name: &[u8]) -> bool {
+        let session = self.session_cookie.as_deref();
+        let login = self.login_cookies.as_deref();
+        session.is_some_and(|own| is_piece_of(name, own))
+            || login.is_some_and(|prefix| name.starts_with(prefix.as_bytes()))
     }
 
     fn add(&mut self, name: &str) {

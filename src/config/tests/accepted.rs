@@ -16,8 +16,12 @@ fn defaults_are_kongs() {
     assert_eq!(config.provider.rediscovery_lifetime, 30);
     assert_eq!(config.provider.verify_issuer, IssuerCheck::Warn);
     assert_eq!(config.provider.timeout_ms, 10_000);
-    assert_eq!(config.methods.enabled, [AuthMethod::Bearer]);
-    assert_eq!(config.methods.left_out.len(), 8);
+    // The code flow needs a client: without one it is left out.
+    assert_eq!(
+        config.methods.enabled,
+        [AuthMethod::Session, AuthMethod::Bearer]
+    );
+    assert_eq!(config.methods.left_out.len(), 7);
     assert!(config.methods.run_on_preflight && config.methods.hide_credentials);
     assert_eq!(config.bearer.places, [Place::Header, Place::Query]);
     assert_eq!(config.bearer.jwt_session, None);
@@ -60,7 +64,11 @@ fn defaults_are_kongs() {
         .collect();
     assert_eq!(
         paths,
-        ["config.auth_methods", "config.bearer_token_param_type"]
+        [
+            "config.auth_methods",
+            "config.auth_methods",
+            "config.bearer_token_param_type"
+        ]
     );
     assert!(warnings[0].message.contains("authorization_code"));
 }
@@ -203,7 +211,10 @@ fn null_is_absent() {
     let config = good(
         json!({ "leeway": null, "auth_methods": null, "clusters": { "*": null }, "session_secret": null }),
     );
-    assert_eq!(config.methods.enabled, [AuthMethod::Bearer]);
+    assert_eq!(
+        config.methods.enabled,
+        [AuthMethod::Session, AuthMethod::Bearer]
+    );
     refused(
         json!({ "client_id": [null] }),
         "config.client_id[0]",

@@ -42,6 +42,7 @@ fn with_methods(members: Value) -> Read<(LoginSettings, Methods)> {
     let mut methods = Methods {
         enabled: vec![AuthMethod::Bearer, AuthMethod::AuthorizationCode],
         left_out: Vec::new(),
+        refresh_tokens: true,
         run_on_preflight: true,
         hide_credentials: true,
     };

@@ -40,7 +40,7 @@ fn methods_and_places_that_are_not_built_are_refused_by_name() {
     );
     let text = "not built yet in this version";
     refused(
-        json!({ "auth_methods": ["bearer", "session"] }),
+        json!({ "auth_methods": ["bearer", "password"] }),
         "config.auth_methods[1]",
         text,
     );
@@ -76,7 +76,7 @@ fn methods_and_places_that_are_not_built_are_refused_by_name() {
     let all = json!({ "auth_methods": AuthMethod::ALL.map(AuthMethod::name) });
     assert_eq!(
         good(all).methods.enabled,
-        [AuthMethod::Bearer],
+        [AuthMethod::Session, AuthMethod::Bearer],
         "the default, spelled out"
     );
 }
@@ -87,12 +87,12 @@ fn unbuilt_fields_are_refused_at_any_other_value() {
         (
             json!({ "session_storage": "redis" }),
             "config.session_storage",
-            "leave it at its default `cookie`",
+            "cookie",
         ),
         (
-            json!({ "session_secret": "top" }),
-            "config.session_secret",
-            "not built yet in this version; remove it",
+            json!({ "session_remember": true }),
+            "config.session_remember",
+            "not built yet in this version",
         ),
         (
             json!({ "redis": { "host": "r" } }),
@@ -435,7 +435,7 @@ fn no_secret_in_debug_summary_or_errors() {
             && config.summary().contains("https://idp.example/realm")
     );
     let wrong = errors(json!({
-        "session_secret": secret, "auth_methods": [secret], "leeway": secret, "trusted_ips": [secret],
+        "session_secret": secret, "session_cookie_path": secret, "auth_methods": [secret], "leeway": secret, "trusted_ips": [secret],
         "jwks_endpoint": secret, "upstream_access_token_header": format!("x:{secret}"),
         "redis": { "password": secret }, "unauthorized_redirect_uri": [format!("https://u:{secret}@a.example")],
     }));

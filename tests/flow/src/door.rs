@@ -164,8 +164,17 @@ impl Host for Door {
         if sound { ask(check) } else { None }
     }
 
+    fn request_mark(&self) -> String {
+        String::new()
+    }
+
     fn connection(&self, request: &Request) -> Connection {
-        let header = |name| request.headers.only(name).map(|value| String::from_utf8_lossy(value).into_owned());
+        let header = |name| {
+            request
+                .headers
+                .only(name)
+                .map(|value| String::from_utf8_lossy(value).into_owned())
+        };
         Connection {
             scheme: header(":scheme").unwrap_or_else(|| "http".to_owned()),
             authority: header(":authority"),

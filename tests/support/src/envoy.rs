@@ -167,18 +167,21 @@ impl Envoy {
 
     fn wait_until_ready(&mut self) -> Result<(), StartError> {
         let admin = self.admin;
-        let mut refused = false;
+        let is_refused = || {
+            let stats = |name| stat_of(admin, name).unwrap_or(0);
+            stats("listener_manager.lds.update_rejected") > 0
+                || stats("cluster_manager.cds.update_rejected") > 0
+        };
         self.service.wait_until(START, || {
             let stats = |name| stat_of(admin, name).unwrap_or(0);
-            refused = stats("listener_manager.lds.update_rejected") > 0
-                || stats("cluster_manager.cds.update_rejected") > 0;
-            refused
+            is_refused()
                 || http::get(&format!("http://127.0.0.1:{admin}/ready"))
                     .is_ok_and(|answer| answer.status == 200)
                     // Ready comes before the workers listen.
                     && stats("listener_manager.workers_started") == 1
         })?;
-        if refused {
+        // Asked again: the refusal may have come between the two questions.
+        if is_refused() {
             return Err(self
                 .service
                 .failure("the configuration was refused".to_owned()));
@@ -252,7 +255,20 @@ impl Envoy {
         self.service.logs()
     }
 
-    /// The access log: one JSON object a request, written about 20 ms after its end.
+    /// The access log, one JSON object a request, once it has so many lines (10 s at most).
+    #[must_use]
+    pub fn access_log_of(&self, lines: usize) -> Vec<Value> {
+        let start = Instant::now();
+        loop {
+            let log = self.access_log();
+            if log.len() >= lines || start.elapsed() > Duration::from_secs(10) {
+                return log;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The access log as it is now: a line is written about 20 ms after the end of its request.
     #[must_use]
     pub fn access_log(&self) -> Vec<Value> {
         fs::read_to_string(self.folder.file("access.log"))

@@ -35,7 +35,7 @@ fn a_filter_refuses_a_request_without_credentials() {
     let envoy = Envoy::start(options());
     assert_eq!(status(&envoy), 401);
     assert_eq!(envoy.wait_for_stat("http.gateway.downstream_rq_4xx", 1), 1);
-    let log = envoy.access_log();
+    let log = envoy.access_log_of(1);
     assert_eq!(
         log.first().map(|line| &line["status"]),
         Some(&json!(401)),

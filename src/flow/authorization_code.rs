@@ -1,0 +1,388 @@
+//! The authorization code flow (RFC 6749 section 4.1, OpenID Connect Core section 3.1; specification
+//! section 4.9): a visitor is sent to the provider, and comes back with a code.
+//!
+//! [`start`] sends, [`callback`] receives. Between the two stand one sealed cookie for each login
+//! ([`super::login`]) and the `state` parameter that names it.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::after_login;
+use super::login::{self, Login, MOST_TRIES, Seals, Ticket};
+use super::origin::Origin;
+use super::session;
+use super::token::verified_claims;
+use crate::authz::Admission;
+use crate::config::{AuthMethod, Secret};
+use crate::failure::Refusal;
+use crate::host::{Counter, Host, Level, Time};
+use crate::http::{Request, Response};
+use crate::jose::Jws;
+use crate::oauth::authorize::{self, AuthorizationRequest, Callback, shown_states};
+use crate::oauth::claims::Issuers;
+use crate::oauth::form::pairs;
+use crate::oauth::id_token::{self, IdTokenRules};
+use crate::oauth::token::{self, CodeGrant, TokenAnswer, TokenError};
+use crate::oauth::{endpoint, pkce};
+use crate::policy::Policy;
+use crate::provider::KeySet;
+use crate::session::Session;
+use crate::upstream::Edits;
+
+/// What a callback came to.
+pub enum Outcome {
+    /// It is answered here.
+    Reply(Response),
+    /// It goes on to the upstream (`login_action: upstream`).
+    Forward(Admission, Box<Edits>),
+}
+
+/// Sends the visitor to the provider; afterwards they get to `target`.
+pub async fn start(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    target: String,
+    tries: u8,
+) -> Result<Response, Refusal> {
+    let config = &policy.config;
+    let settings = &config.login;
+    let keyring = policy.secrets.keyring(config, &**host)?;
+    let seals = Seals::new(&keyring, config);
+    let keys = policy.provider.keys(host).await?;
+    let endpoint = endpoint(
+        settings.authorization_endpoint.as_ref(),
+        keys.metadata.authorization_endpoint.as_ref(),
+        "authorization_endpoint",
+    )?;
+    let text = || policy.secrets.text(config, &**host, request);
+    let created = host.now().seconds();
+    let ticket = Ticket {
+        id: text()?,
+        created,
+        target,
+        tries,
+    };
+    let verifier = if pkce::is_used(settings.pkce, &keys.metadata) {
+        let mut random = [0; 32];
+        policy
+            .secrets
+            .random(config, &**host, request, &mut random)?;
+        Some(pkce::verifier(&random))
+    } else {
+        None
+    };
+    let origin = Origin::of(policy, &**host, request);
+    let redirect_uri = match &settings.redirect_uri {
+        Some(uri) => uri.to_string(),
+        None => origin.url(request.path().unwrap_or(b"/"))?,
+    };
+    let login = Login {
+        created,
+        nonce: text()?,
+        verifier,
+        redirect_uri,
+    };
+    let nonce = || policy.secrets.nonce(config, &**host, request);
+    let state = seals.state(&ticket, nonce()?);
+    let (Some(state), Some(cookie)) = (state, seals.cookie(&ticket.id, &login, nonce()?)) else {
+        return Err(Refusal::unexpected(
+            "not_sealed",
+            "the login could not be sealed",
+        ));
+    };
+    let challenge = login.verifier.as_deref().map(pkce::challenge);
+    let url = authorize::url(&AuthorizationRequest {
+        endpoint,
+        client_id: client_id(policy),
+        redirect_uri: &login.redirect_uri,
+        scopes: &settings.scopes,
+        state: &state,
+        nonce: Some(&login.nonce),
+        challenge: challenge.as_deref(),
+        response_type: settings.response_type,
+        response_mode: settings.response_mode,
+        audience: &settings.audience,
+        max_age: config.verification.max_age,
+        extra: &authorize::extra_arguments(
+            &settings.arguments,
+            request.query().unwrap_or_default(),
+        ),
+    });
+    let secure = origin.is_secure(config);
+    let cookies = login::set_cookies(config, request, &seals, &ticket.id, &cookie, secure);
+    host.count(Counter::LoginStarted);
+    Ok(Response::new(302)
+        .with("location", url.as_bytes())
+        .with_cookies(&cookies))
+}
+
+fn client_id(policy: &Policy) -> &str {
+    policy.config.client.ids.first().map_or("", String::as_str)
+}
+
+/// Whether a request may be a callback by its path: that of the configured `redirect_uri`, or any.
+pub fn is_callback_path(policy: &Policy, request: &Request) -> bool {
+    match &policy.config.login.redirect_uri {
+        Some(uri) => request.path() == Some(uri.path().as_bytes()),
+        None => true,
+    }
+}
+
+/// The ticket in a query or a form, if a `state` of ours is in it: then it is a callback, whatever else
+/// may be wrong with it.
+pub fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ticket>, Refusal> {
+    let states = shown_states(form);
+    if states.is_empty() {
+        return Ok(None);
+    }
+    let keyring = policy.secrets.keyring(&policy.config, host)?;
+    let seals = Seals::new(&keyring, &policy.config);
+    Ok(states.iter().find_map(|state| seals.ticket(state)))
+}
+
+/// Whether this is an error that comes to the configured callback without a login of ours: answered, for
+/// a new login would only bring the same error.
+pub fn is_foreign_error(policy: &Policy, request: &Request, query: &[u8]) -> bool {
+    policy.config.login.redirect_uri.is_some()
+        && request.is_navigation()
+        && pairs(query).any(|(name, _)| name == b"error")
+}
+
+/// Receives a callback. `posted` is the body of a form.
+pub async fn callback(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    ticket: Ticket,
+    posted: Option<&[u8]>,
+) -> Result<Outcome, Refusal> {
+    let config = &policy.config;
+    let form = posted.unwrap_or_else(|| request.query().unwrap_or_default());
+    let found = authorize::read_callback(form)?;
+    let keyring = policy.secrets.keyring(config, &**host)?;
+    let seals = Seals::new(&keyring, config);
+    let login = seals.login(request, &ticket.id);
+    let Some(login) = login.filter(|login| login.created == ticket.created) else {
+        // A browser holds cookies back on a form that another site sent: once more, from ours.
+        if posted.is_some() && !pairs(form).any(|(name, _)| name == RESUBMITTED.as_bytes()) {
+            return Ok(Outcome::Reply(resubmit(form)));
+        }
+        return again(policy, host, request, ticket, "the login's cookie is gone").await;
+    };
+    let lifetime = config.login.rolling_timeout;
+    if lifetime > 0 && host.now() >= Time::of_seconds(login.created).plus_seconds(lifetime) {
+        return again(policy, host, request, ticket, "the login took too long").await;
+    }
+    let keys = policy.provider.keys(host).await?;
+    found.check_issuer(
+        &Issuers::of(config, keys.metadata.issuer.as_deref()),
+        keys.metadata.authorization_response_iss_parameter_supported,
+    )?;
+    let code = match found {
+        Callback::Code { code, .. } => code,
+        Callback::Error {
+            error, description, ..
+        } => {
+            let description = description.unwrap_or_default();
+            return Err(Refusal::bad_credential(
+                "provider_error",
+                format!("the provider answered {error}: {description}"),
+            ));
+        }
+        Callback::None => {
+            return Err(Refusal::bad_credential(
+                "no_code",
+                "the callback has no code",
+            ));
+        }
+    };
+    let tokens = match redeem(policy, host, &keys, &login, &code).await {
+        Ok(tokens) => tokens,
+        // A code that was used before, or is not the provider's.
+        Err(Failed::Grant(reason)) => return again(policy, host, request, ticket, &reason).await,
+        Err(Failed::Other(refusal)) => return Err(refusal),
+    };
+    let session = verified(policy, host, request, &keys, &tokens, &login, &code).await?;
+    host.count(Counter::LoggedIn);
+    let secure = Origin::of(policy, &**host, request).is_secure(config);
+    let mut cookies = login::clear_cookie(config, &ticket.id, secure);
+    cookies.extend(session::new_cookies(policy, &**host, request, &session)?);
+    match after_login::answer(config, &session, &tokens.whole, &ticket.target) {
+        Some(reply) => Ok(Outcome::Reply(reply.with_cookies(&cookies))),
+        None => {
+            let rest = rest_of_query(policy, request, &ticket);
+            let (admission, edits) =
+                session::logged_in(policy, &**host, request, &session, rest, cookies)?;
+            Ok(Outcome::Forward(admission, Box::new(edits)))
+        }
+    }
+}
+
+/// The field that tells a form of ours from the provider's.
+const RESUBMITTED: &str = "oidc_filter_resubmitted";
+
+fn resubmit(form: &[u8]) -> Response {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let mut fields: Vec<(String, String)> = pairs(form)
+        .map(|(name, value)| (text(name), text(value)))
+        .collect();
+    fields.push((RESUBMITTED.to_owned(), "1".to_owned()));
+    Response::resubmit(&fields)
+}
+
+/// The query that the upstream gets: the first request's where it is preserved, and never a parameter of
+/// the callback.
+fn rest_of_query(policy: &Policy, request: &Request, ticket: &Ticket) -> Option<Vec<u8>> {
+    if policy.config.login.preserve_query_args {
+        return ticket
+            .target
+            .split_once('?')
+            .map(|(_, query)| query.as_bytes().to_vec());
+    }
+    let query = request.query()?.to_vec();
+    authorize::PARAMETERS.iter().try_fold(query, |query, name| {
+        crate::http::without_argument(&query, name)
+    })
+}
+
+/// A callback that leads nowhere: whoever is logged in goes where they wanted to, anybody else logs in
+/// once more, and is told after the second time.
+async fn again(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    ticket: Ticket,
+    reason: &str,
+) -> Result<Outcome, Refusal> {
+    let line = format!(
+        "oidc-filter: stale_callback: {reason} (request {})",
+        request.id()
+    );
+    host.log(Level::Info, &line);
+    if session::current(policy, &**host, request)?.is_some() {
+        return Ok(Outcome::Reply(after_login::go_to(
+            &policy.config,
+            &ticket.target,
+        )));
+    }
+    if ticket.tries >= MOST_TRIES {
+        return Err(Refusal::bad_credential(
+            "login_failed",
+            format!("{reason}, twice"),
+        ));
+    }
+    let tries = ticket.tries.saturating_add(1);
+    start(policy, host, request, ticket.target, tries)
+        .await
+        .map(Outcome::Reply)
+}
+
+enum Failed {
+    /// The provider does not know the code (any more).
+    Grant(String),
+    /// Anything else.
+    Other(Refusal),
+}
+
+async fn redeem(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    keys: &KeySet,
+    login: &Login,
+    code: &Secret,
+) -> Result<TokenAnswer, Failed> {
+    let settings = &policy.config.login;
+    let endpoint = policy
+        .token_endpoint(&keys.metadata)
+        .map_err(Failed::Other)?;
+    let call = token::code_grant(
+        &endpoint,
+        &CodeGrant {
+            code: code.expose(),
+            redirect_uri: &login.redirect_uri,
+            verifier: login.verifier.as_deref(),
+            scopes: &settings.scopes,
+            audience: &settings.audience,
+        },
+    );
+    // Once: a code is good for one use (RFC 6749 section 4.1.2).
+    let answer = host.call(call).await.map_err(|error| {
+        Failed::Other(Refusal::unexpected(
+            "token_endpoint_unreachable",
+            error.to_string(),
+        ))
+    })?;
+    token::read_answer(&answer).map_err(|error| match &error {
+        TokenError::InvalidGrant(_) => Failed::Grant(error.to_string()),
+        _ => Failed::Other(Refusal::from(&error)),
+    })
+}
+
+/// Verifies what the token endpoint gave (OpenID Connect Core section 3.1.3.7) and makes a session of it.
+async fn verified(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    keys: &KeySet,
+    tokens: &TokenAnswer,
+    login: &Login,
+    code: &Secret,
+) -> Result<Session, Refusal> {
+    let config = &policy.config;
+    let Some(text) = &tokens.id_token else {
+        return Err(Refusal::unexpected(
+            "no_id_token",
+            "the token endpoint gave no ID token; `scopes` must hold `openid`",
+        ));
+    };
+    let arrived = host.now();
+    let unreadable =
+        |error: crate::jose::JwsError| Refusal::bad_credential(error.code(), error.to_string());
+    let jws = Jws::parse(text.expose()).map_err(unreadable)?;
+    let claims = verified_claims(policy, host, &jws, arrived).await?;
+    id_token::check_claims(
+        &jws,
+        &claims,
+        &IdTokenRules {
+            issuers: Issuers::of(config, keys.metadata.issuer.as_deref()),
+            client_id: client_id(policy),
+            nonce: config.login.verify_nonce.then_some(login.nonce.as_str()),
+            access_token: Some(tokens.access_token.expose()),
+            code: Some(code.expose()),
+            max_age: config.verification.max_age,
+            leeway: config.verification.leeway,
+            domains: &config.verification.domains,
+        },
+        host.now(),
+    )?;
+    // An access token that is a JWT is verified like one that a client shows.
+    if let Ok(access) = Jws::parse(tokens.access_token.expose()) {
+        verified_claims(policy, host, &access, arrived).await?;
+    }
+    let now = host.now().seconds();
+    let claim = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    let kept = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+    Ok(Session {
+        id: policy.secrets.text(config, &**host, request)?,
+        created: now,
+        renewed: now,
+        used: now,
+        generation: 0,
+        method: AuthMethod::AuthorizationCode.name().to_owned(),
+        client_id: client_id(policy).to_owned(),
+        issuer: config.provider.issuer.identifier.clone(),
+        subject: claim("sub").unwrap_or_default(),
+        sid: claim("sid"),
+        acr: claim("acr"),
+        auth_time: claims.get("auth_time").and_then(Value::as_u64),
+        scope: tokens.scope.clone(),
+        access_token: Some(tokens.access_token.expose().to_owned()),
+        access_expires: tokens
+            .expires_in
+            .map(|lifetime| now.saturating_add(lifetime)),
+        id_token: kept(&tokens.id_token),
+        refresh_token: kept(&tokens.refresh_token),
+    })
+}

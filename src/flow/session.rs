@@ -1,0 +1,390 @@
+//! The way in with a session (specification sections 4.1 and 14): the cookie is opened, its times are
+//! judged, its tokens are renewed before they end.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::origin::Origin;
+use super::token::end_by_age;
+use super::{Credential, Place};
+use crate::authz::{self, Admission, Basis, Facts, Verdict};
+use crate::config::{AuthMethod, Bind, SessionFact};
+use crate::failure::{Kind, Refusal};
+use crate::host::{Counter, Host, Time};
+use crate::http::{Downstream, Request, strip_controls};
+use crate::jose::Jws;
+use crate::policy::Policy;
+use crate::session::{Found, Jar, Opened, Session, Sessions, State};
+use crate::upstream::{Edits, Pair, claim_headers};
+
+/// How long before its end an access token is renewed, in seconds: it must last until the upstream has
+/// looked at it.
+const RENEW_BEFORE: u64 = 30;
+
+/// What a request's session cookies came to.
+pub enum Outcome {
+    /// There is no session: other ways in are tried.
+    None,
+    /// It counts: the request is decided.
+    Decided(Box<Result<(Admission, Edits), Refusal>>),
+    /// Its access token is to be renewed first.
+    Renew(Box<Opened>),
+    /// It has come to its end.
+    Over(Refusal),
+}
+
+/// Looks for a session and judges the request by it.
+pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outcome, Refusal> {
+    let Some(sessions) = policy.sessions(host)? else {
+        return Ok(Outcome::None);
+    };
+    let bound = bind(policy, host, request);
+    let Some(key) = key(policy, request, &bound) else {
+        return Ok(Outcome::None);
+    };
+    let now = host.now();
+    let known = policy.opened.borrow().get(&key, now);
+    if let Some(verdict) = known.filter(|verdict| now < verdict.valid_until) {
+        host.count(Counter::SessionHit);
+        let decided = conclude(policy, host, request, &verdict, Downstream::default(), now);
+        return Ok(Outcome::Decided(Box::new(decided)));
+    }
+    let opened = match sessions.find(&request.headers, &bound, now) {
+        Found::None => return Ok(Outcome::None),
+        Found::Conflict => {
+            return Err(Refusal::bad_credential(
+                "session_conflict",
+                "two session cookies are good, and are of different people",
+            ));
+        }
+        Found::One(opened) => opened,
+    };
+    host.count(Counter::SessionOpened);
+    let session = &opened.session;
+    let State::Live { renew, touch } = session.state(&policy.config.session.timeouts, now) else {
+        // As if it were not there: whoever comes back after a night logs in again.
+        return Ok(Outcome::None);
+    };
+    match token_state(policy, session, now) {
+        Token::Good => {}
+        Token::Renew => return Ok(Outcome::Renew(opened)),
+        Token::Over => {
+            let reason = "the session's access token has ended and cannot be renewed";
+            return Ok(Outcome::Over(Refusal::bad_credential(
+                "session_over",
+                reason,
+            )));
+        }
+    }
+    let verdict = Rc::new(verdict(policy, &sessions, session, now));
+    let mut downstream = Downstream::default();
+    if (renew || touch)
+        && !policy
+            .config
+            .session
+            .disabled_for
+            .contains(&AuthMethod::Session)
+    {
+        let mut next = session.clone();
+        if renew {
+            next.renew(now);
+        } else {
+            next.touch(now);
+        }
+        downstream.cookies = written(policy, host, request, &sessions, &next, Some(&opened))?;
+    } else {
+        // Not in a moment when a header tells how many seconds are left.
+        let ttl = if policy.config.session.request_headers.is_empty() {
+            CACHED
+        } else {
+            0
+        };
+        policy
+            .opened
+            .borrow_mut()
+            .put(&key, verdict.clone(), ttl, now);
+    }
+    let decided = conclude(policy, host, request, &verdict, downstream, now);
+    Ok(Outcome::Decided(Box::new(decided)))
+}
+
+/// How long an opened session is not opened again, in seconds: shorter than the steps of its timeouts.
+const CACHED: u64 = 10;
+
+/// Judges the request by a session that was just renewed: its new cookie goes to the client.
+pub fn renewed(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    opened: &Opened,
+    next: &Session,
+) -> Result<(Admission, Edits), Refusal> {
+    let Some(sessions) = policy.sessions(host)? else {
+        return Err(Refusal::unexpected("no_sessions", "sessions are off"));
+    };
+    let now = host.now();
+    let verdict = verdict(policy, &sessions, next, now);
+    let downstream = Downstream {
+        cookies: written(policy, host, request, &sessions, next, Some(opened))?,
+        ..Downstream::default()
+    };
+    conclude(policy, host, request, &verdict, downstream, now)
+}
+
+/// Lets the callback of a login go on to the upstream, as a GET with this query.
+pub fn logged_in(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    session: &Session,
+    query: Option<Vec<u8>>,
+    cookies: Vec<String>,
+) -> Result<(Admission, Edits), Refusal> {
+    let now = host.now();
+    let sessions = policy.sessions(host)?;
+    let verdict = match &sessions {
+        Some(sessions) => verdict(policy, sessions, session, now),
+        None => verdict_of_tokens(policy, session, Vec::new(), now),
+    };
+    let downstream = Downstream {
+        cookies,
+        ..Downstream::default()
+    };
+    let (admission, mut edits) = conclude(policy, host, request, &verdict, downstream, now)?;
+    edits.replace_callback(request, query);
+    Ok((admission, edits))
+}
+
+/// The cookies of a session that a login has just made; none where sessions are off for it.
+pub fn new_cookies(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    session: &Session,
+) -> Result<Vec<String>, Refusal> {
+    let disabled = &policy.config.session.disabled_for;
+    match policy.sessions(host)? {
+        Some(sessions) if !disabled.contains(&AuthMethod::AuthorizationCode) => {
+            written(policy, host, request, &sessions, session, None)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The cookies that take the session away, if the request shows one.
+pub fn ended_cookies(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+) -> Result<Vec<String>, Refusal> {
+    let Some(sessions) = policy.sessions(host)? else {
+        return Ok(Vec::new());
+    };
+    if Jar::read(&request.headers, &policy.config.session.cookie_name).sent() == 0 {
+        return Ok(Vec::new());
+    }
+    let secure = Origin::of(policy, host, request).is_secure(&policy.config);
+    Ok(sessions.destroy(&request.headers, secure))
+}
+
+/// The session of a request, if it has a live one.
+pub fn current(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+) -> Result<Option<Session>, Refusal> {
+    let Some(sessions) = policy.sessions(host)? else {
+        return Ok(None);
+    };
+    let now = host.now();
+    let bound = bind(policy, host, request);
+    let live = |session: &Session| {
+        matches!(
+            session.state(&policy.config.session.timeouts, now),
+            State::Live { .. }
+        )
+    };
+    Ok(match sessions.find(&request.headers, &bound, now) {
+        Found::One(opened) => Some(opened.session).filter(live),
+        Found::None | Found::Conflict => None,
+    })
+}
+
+fn written(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    sessions: &Sessions,
+    session: &Session,
+    opened: Option<&Opened>,
+) -> Result<Vec<String>, Refusal> {
+    let bound = bind(policy, host, request);
+    let nonce = policy.secrets.nonce(&policy.config, host, request)?;
+    let secure = Origin::of(policy, host, request).is_secure(&policy.config);
+    sessions
+        .write(session, opened, &request.headers, &bound, nonce, secure)
+        .ok_or_else(|| {
+            Refusal::unexpected(
+                "session_too_large",
+                "the session fits into no nine cookies; ask the provider for smaller tokens",
+            )
+        })
+}
+
+/// What a session is bound to beside its secret (`session_bind`).
+fn bind(policy: &Policy, host: &dyn Host, request: &Request) -> Vec<u8> {
+    let mut bound = Vec::new();
+    for what in &policy.config.session.bind {
+        let value = match what {
+            Bind::Ip => {
+                let peer = host.connection(request).peer;
+                peer.map_or_else(Vec::new, |ip| ip.to_string().into_bytes())
+            }
+            Bind::Scheme => host.connection(request).scheme.into_bytes(),
+            Bind::UserAgent => request
+                .headers
+                .first("user-agent")
+                .unwrap_or_default()
+                .to_vec(),
+        };
+        bound.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bound.extend_from_slice(&value);
+    }
+    bound
+}
+
+/// What an opened session is remembered under: all that opening it depends on. `None`: no session cookie.
+fn key(policy: &Policy, request: &Request, bound: &[u8]) -> Option<Vec<u8>> {
+    let jar = Jar::read(&request.headers, &policy.config.session.cookie_name);
+    if jar.sent() == 0 {
+        return None;
+    }
+    let mut key = bound.to_vec();
+    for value in jar.values() {
+        key.push(0);
+        key.extend_from_slice(&value);
+    }
+    Some(key)
+}
+
+fn verdict(policy: &Policy, sessions: &Sessions, session: &Session, now: Time) -> Verdict {
+    let fact = |fact: &SessionFact| {
+        let value = sessions.fact(*fact, session, now)?;
+        Some((
+            fact.header_name().as_bytes().to_vec(),
+            strip_controls(value.as_bytes()),
+        ))
+    };
+    let facts = policy
+        .config
+        .session
+        .request_headers
+        .iter()
+        .filter_map(fact);
+    let mut verdict = verdict_of_tokens(policy, session, facts.collect(), now);
+    let left = session
+        .remaining(&policy.config.session.timeouts, now)
+        .least();
+    let end = left.map_or(Time::END, |left| now.plus_seconds(left));
+    verdict.valid_until = verdict.valid_until.min(end);
+    verdict
+}
+
+/// What a session's tokens are worth: they were verified when it was made, so only time and rules are
+/// left (specification section 2, step 10).
+fn verdict_of_tokens(
+    policy: &Policy,
+    session: &Session,
+    mut headers: Vec<Pair>,
+    now: Time,
+) -> Verdict {
+    let config = &policy.config;
+    let access = session.access_token.as_deref().and_then(claims_of);
+    let id = session.id_token.as_deref().and_then(claims_of);
+    let none = Value::Null;
+    // Rules look at the access token; where that is opaque, at the ID token (specification section 8).
+    let judged = access.as_ref().or(id.as_ref()).unwrap_or(&none);
+    let by_age = end_by_age(id.as_ref().unwrap_or(judged), config, now);
+    let ends = session
+        .access_expires
+        .map(|end| Time::of_seconds(end).plus_seconds(config.verification.leeway));
+    let sources: Vec<&Value> = access.iter().chain(&id).collect();
+    headers.extend(claim_headers(&sources, config));
+    Verdict {
+        valid_until: [ends, by_age.clone().ok().flatten()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(Time::END),
+        key: None,
+        rules: by_age.and_then(|_| authz::judge(judged, config)),
+        session_cookie: None,
+        token: session.access_token.as_deref().map(Rc::from),
+        headers: Rc::from(headers),
+    }
+}
+
+/// The claims of a token that was verified when its session was made; `None` for an opaque one.
+pub fn claims_of(token: &str) -> Option<Value> {
+    let jws = Jws::parse(token).ok()?;
+    serde_json::from_slice(&jws.payload)
+        .ok()
+        .filter(Value::is_object)
+}
+
+fn conclude(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    verdict: &Verdict,
+    downstream: Downstream,
+    now: Time,
+) -> Result<(Admission, Edits), Refusal> {
+    let facts = Facts {
+        request,
+        keys: None,
+    };
+    let admission = authz::admit(&Basis::Verdict(verdict), &facts, &policy.config, now)?;
+    let credential = verdict.token.as_deref().map(|token| Credential {
+        token: token.into(),
+        place: Place::Session,
+    });
+    let mut edits = Edits::authenticated(
+        request,
+        credential.as_ref(),
+        &verdict.headers,
+        &policy.config,
+        &policy.names,
+        host.abilities(),
+    )?;
+    edits.downstream = downstream;
+    Ok((admission, edits))
+}
+
+enum Token {
+    Good,
+    Renew,
+    Over,
+}
+
+/// Whether the access token counts still (specification section 2, step 9; decision C24).
+fn token_state(policy: &Policy, session: &Session, now: Time) -> Token {
+    let Some(end) = session.access_expires else {
+        return Token::Good;
+    };
+    let verification = &policy.config.verification;
+    let refreshable = session.refresh_token.is_some() && policy.config.methods.refresh_tokens;
+    let due = now.seconds().saturating_add(RENEW_BEFORE) >= end;
+    let over = now.seconds() >= end.saturating_add(verification.leeway);
+    match (refreshable && due, over) {
+        (true, _) => Token::Renew,
+        (false, true) => Token::Over,
+        (false, false) => Token::Good,
+    }
+}
+
+/// A refusal of a request whose session is to go.
+pub fn ends_session(refusal: &Refusal) -> bool {
+    matches!(refusal.kind, Kind::BadCredential | Kind::Forbidden)
+}
