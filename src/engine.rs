@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use crate::authz::{self, Admission, Basis, Facts};
-use crate::config::AuthMethod;
+use crate::config::{AuthMethod, ResponseMode};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, authorization_code, bearer, login, logout, refresh, session};
 use crate::host::{Counter, Host, Level, Task};
@@ -78,8 +78,8 @@ fn step_zero(policy: &Policy, host: &dyn Host, request: &Request) -> Option<Next
         return Some(Next::Decided(refuse(policy, host, request, &refusal)));
     }
     let may_come_back = policy.logs_in() && authorization_code::is_callback_path(policy, request);
-    if request.is_posted_form() && (may_come_back || logout::may_be_asked_by_body(policy, request))
-    {
+    let by_form = may_come_back && policy.config.login.response_mode == ResponseMode::FormPost;
+    if request.is_posted_form() && (by_form || logout::may_be_asked_by_body(policy, request)) {
         return Some(Next::ReadForm);
     }
     if !may_come_back || request.is_posted_form() {

@@ -12,10 +12,10 @@ use crate::authz::{self, Admission, Basis, Facts, Verdict};
 use crate::config::{AuthMethod, Bind, SessionFact};
 use crate::failure::{Kind, Refusal};
 use crate::host::{Counter, Host, Time};
-use crate::http::{Downstream, Request, strip_controls};
+use crate::http::{Downstream, Request, cookie_names, strip_controls};
 use crate::jose::Jws;
 use crate::policy::Policy;
-use crate::session::{Found, Jar, Opened, Session, Sessions, State};
+use crate::session::{Found, Jar, Opened, Session, Sessions, State, is_piece_of};
 use crate::upstream::{Edits, Pair, claim_headers};
 
 /// How long before its end an access token is renewed, in seconds: it must last until the upstream has
@@ -36,13 +36,15 @@ pub enum Outcome {
 
 /// Looks for a session and judges the request by it.
 pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outcome, Refusal> {
+    if !policy.config.methods.has(AuthMethod::Session) || !shows_cookie(policy, request) {
+        return Ok(Outcome::None);
+    }
+    // Not before there is a cookie: it is then that a secret is made, where none is configured.
     let Some(sessions) = policy.sessions(host)? else {
         return Ok(Outcome::None);
     };
     let bound = bind(policy, host, request);
-    let Some(key) = key(policy, request, &bound) else {
-        return Ok(Outcome::None);
-    };
+    let key = key(policy, request, &bound);
     let now = host.now();
     let known = policy.opened.borrow().get(&key, now);
     if let Some(verdict) = known.filter(|verdict| now < verdict.valid_until) {
@@ -178,12 +180,12 @@ pub fn ended_cookies(
     host: &dyn Host,
     request: &Request,
 ) -> Result<Vec<String>, Refusal> {
+    if !shows_cookie(policy, request) {
+        return Ok(Vec::new());
+    }
     let Some(sessions) = policy.sessions(host)? else {
         return Ok(Vec::new());
     };
-    if Jar::read(&request.headers, &policy.config.session.cookie_name).sent() == 0 {
-        return Ok(Vec::new());
-    }
     let secure = Origin::of(policy, host, request).is_secure(&policy.config);
     Ok(sessions.destroy(&request.headers, secure))
 }
@@ -254,18 +256,21 @@ fn bind(policy: &Policy, host: &dyn Host, request: &Request) -> Vec<u8> {
     bound
 }
 
-/// What an opened session is remembered under: all that opening it depends on. `None`: no session cookie.
-fn key(policy: &Policy, request: &Request, bound: &[u8]) -> Option<Vec<u8>> {
+/// Whether the request has a cookie of the session's name.
+fn shows_cookie(policy: &Policy, request: &Request) -> bool {
+    let name = &policy.config.session.cookie_name;
+    cookie_names(&request.headers).any(|own| is_piece_of(own, name))
+}
+
+/// What an opened session is remembered under: all that opening it depends on.
+fn key(policy: &Policy, request: &Request, bound: &[u8]) -> Vec<u8> {
     let jar = Jar::read(&request.headers, &policy.config.session.cookie_name);
-    if jar.sent() == 0 {
-        return None;
-    }
     let mut key = bound.to_vec();
     for value in jar.values() {
         key.push(0);
         key.extend_from_slice(&value);
     }
-    Some(key)
+    key
 }
 
 fn verdict(policy: &Policy, sessions: &Sessions, session: &Session, now: Time) -> Verdict {
