@@ -4,6 +4,8 @@
 //! nothing but the filters differs. Rounds of all variants alternate; what counts is the least of each, and ratios of one
 //! run: times belong to the machine.
 
+mod visitor;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -18,6 +20,10 @@ use support::provider::Provider;
 const ROUNDS: usize = 7;
 const CONNECTIONS: usize = 8;
 const REQUESTS_PER_CONNECTION: usize = 4_000;
+
+/// Places in the list of variants.
+const SESSION: usize = 4;
+const NATIVE_SESSION: usize = 5;
 
 /// A listener of the measured Envoy.
 struct Variant {
@@ -35,6 +41,7 @@ fn main() -> ExitCode {
     content["exp"] = json!(support::issuer::now() + 7200);
     let token = key.token(&content);
 
+    let secrets = support::scratch("bench").expect("a folder");
     let listeners = [
         ("no filter", Vec::new()),
         ("oidc-filter, cached, 3 headers", vec![filter(&provider)]),
@@ -45,6 +52,11 @@ fn main() -> ExitCode {
         (
             "jwt_authn, cache of 500, 3 headers",
             vec![native(key, &provider, Some(500))],
+        ),
+        ("oidc-filter, session", vec![visitor::filter(&provider)]),
+        (
+            "oauth2, session",
+            vec![visitor::native(&provider, &secrets)],
         ),
     ];
     let mut options = EnvoyOptions::new(json!({}), provider.address());
@@ -64,13 +76,19 @@ fn main() -> ExitCode {
         variants.push(Variant {
             name,
             address: ([127, 0, 0, 1], listener.port).into(),
-            request: request(&token),
+            request: request("authorization", &format!("Bearer {token}")),
             least: f64::INFINITY,
         });
         options.listeners.push(listener);
     }
     let mut envoy = Envoy::start(options);
     let pid = envoy.service().pid();
+    visitor::prepare(&provider);
+    for (index, callback) in [(SESSION, "/orders/17"), (NATIVE_SESSION, "/callback")] {
+        let variant = &mut variants[index];
+        let cookies = visitor::log_in(&provider, variant.address, callback);
+        variant.request = request("cookie", &cookies);
+    }
 
     for round in 0..=ROUNDS {
         for variant in &mut variants {
@@ -86,6 +104,7 @@ fn main() -> ExitCode {
         eprintln!("round {round} of {ROUNDS}");
     }
     report(&variants);
+    let _ = fs::remove_dir_all(secrets);
     ExitCode::SUCCESS
 }
 
@@ -108,6 +127,10 @@ fn report(variants: &[Variant]) {
     println!(
         "oidc-filter / jwt_authn with cache:    {:.3}",
         over(1) / over(3)
+    );
+    println!(
+        "oidc-filter / oauth2, session:         {:.3}",
+        over(SESSION) / over(NATIVE_SESSION)
     );
     if let Ok(module) = fs::metadata(support::module()) {
         println!("module: {} bytes", module.len());
@@ -145,11 +168,12 @@ fn native(key: &SigningKey, provider: &Provider, cache: Option<u32>) -> HttpFilt
     HttpFilter::Raw(json!({"name": "envoy.filters.http.jwt_authn", "typed_config": typed}))
 }
 
-fn request(token: &str) -> Vec<u8> {
+/// The usual headers, and one that tells who is there.
+fn request(name: &str, value: &str) -> Vec<u8> {
     format!(
         "GET /orders/17?expand=lines HTTP/1.1\r\nhost: api.example.test\r\nuser-agent: bench/1.0\r\naccept: */*\r\n\
          accept-encoding: gzip, br\r\nx-request-id: 2f1c0a56-8d5e-4a1a-9a0e-0a4f7f3f6a11\r\n\
-         authorization: Bearer {token}\r\n\r\n"
+         {name}: {value}\r\n\r\n"
     )
     .into_bytes()
 }
