@@ -186,6 +186,13 @@ async fn finish(
         },
         Next::Renew(opened) => match refresh::renew(&policy, &host, &opened.session).await {
             Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
+            // A provider that is down ends no session whose tokens are good still.
+            Err(reason)
+                if reason.kind == Kind::Unexpected
+                    && session::is_good_still(&policy, &opened.session, host.now()) =>
+            {
+                session::renewed(&policy, &*host, &request, &opened, &opened.session)
+            }
             Err(reason) => match after_session(&policy, &*host, &request, reason) {
                 Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
                 Next::Decided(decision) => return decision,

@@ -12,7 +12,7 @@ use super::after_login;
 use super::login::{self, Login, MOST_TRIES, Seals, Ticket};
 use super::origin::Origin;
 use super::session;
-use super::token::verified_claims;
+use super::token::{check_times_and_issuer, verified_claims};
 use crate::authz::Admission;
 use crate::config::{AuthMethod, Secret};
 use crate::failure::Refusal;
@@ -118,7 +118,7 @@ pub async fn start(
         .with_cookies(&cookies))
 }
 
-fn client_id(policy: &Policy) -> &str {
+pub(super) fn client_id(policy: &Policy) -> &str {
     policy.config.client.ids.first().map_or("", String::as_str)
 }
 
@@ -320,6 +320,20 @@ async fn redeem(
     })
 }
 
+/// The claims of an ID token whose signature and claims are good.
+pub async fn verified_id_token(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    text: &Secret,
+    rules: &IdTokenRules<'_>,
+) -> Result<Value, Refusal> {
+    let jws = Jws::parse(text.expose())
+        .map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
+    let claims = verified_claims(policy, host, &jws, host.now()).await?;
+    id_token::check_claims(&jws, &claims, rules, host.now())?;
+    Ok(claims)
+}
+
 /// Verifies what the token endpoint gave (OpenID Connect Core section 3.1.3.7) and makes a session of it.
 async fn verified(
     policy: &Rc<Policy>,
@@ -331,35 +345,28 @@ async fn verified(
     code: &Secret,
 ) -> Result<Session, Refusal> {
     let config = &policy.config;
+    let rules = IdTokenRules {
+        issuers: Issuers::of(config, keys.metadata.issuer.as_deref()),
+        client_id: client_id(policy),
+        nonce: config.login.verify_nonce.then_some(login.nonce.as_str()),
+        access_token: Some(tokens.access_token.expose()),
+        code: Some(code.expose()),
+        max_age: config.verification.max_age,
+        leeway: config.verification.leeway,
+        domains: &config.verification.domains,
+    };
     let Some(text) = &tokens.id_token else {
         return Err(Refusal::unexpected(
             "no_id_token",
             "the token endpoint gave no ID token; `scopes` must hold `openid`",
         ));
     };
-    let arrived = host.now();
-    let unreadable =
-        |error: crate::jose::JwsError| Refusal::bad_credential(error.code(), error.to_string());
-    let jws = Jws::parse(text.expose()).map_err(unreadable)?;
-    let claims = verified_claims(policy, host, &jws, arrived).await?;
-    id_token::check_claims(
-        &jws,
-        &claims,
-        &IdTokenRules {
-            issuers: Issuers::of(config, keys.metadata.issuer.as_deref()),
-            client_id: client_id(policy),
-            nonce: config.login.verify_nonce.then_some(login.nonce.as_str()),
-            access_token: Some(tokens.access_token.expose()),
-            code: Some(code.expose()),
-            max_age: config.verification.max_age,
-            leeway: config.verification.leeway,
-            domains: &config.verification.domains,
-        },
-        host.now(),
-    )?;
+    let claims = verified_id_token(policy, host, text, &rules).await?;
     // An access token that is a JWT is verified like one that a client shows.
     if let Ok(access) = Jws::parse(tokens.access_token.expose()) {
-        verified_claims(policy, host, &access, arrived).await?;
+        let claims = verified_claims(policy, host, &access, host.now()).await?;
+        let issuer = keys.metadata.issuer.as_deref();
+        check_times_and_issuer(&claims, config, issuer, host.now())?;
     }
     let now = host.now().seconds();
     let claim = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -379,9 +386,7 @@ async fn verified(
         auth_time: claims.get("auth_time").and_then(Value::as_u64),
         scope: tokens.scope.clone(),
         access_token: Some(tokens.access_token.expose().to_owned()),
-        access_expires: tokens
-            .expires_in
-            .map(|lifetime| now.saturating_add(lifetime)),
+        access_expires: session::end_of(tokens, host.now()),
         id_token: kept(&tokens.id_token),
         refresh_token: kept(&tokens.refresh_token),
     })

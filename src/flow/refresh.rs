@@ -10,12 +10,12 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
-use super::session::claims_of;
-use super::token::verified_claims;
+use super::authorization_code::{client_id, verified_id_token};
+use super::session::{claims_of, end_of};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Level, Task, Time};
-use crate::jose::Jws;
-use crate::oauth::id_token;
+use crate::oauth::claims::Issuers;
+use crate::oauth::id_token::{self, IdTokenRules};
 use crate::oauth::token::{self, TokenAnswer};
 use crate::policy::Policy;
 use crate::session::Session;
@@ -128,10 +128,20 @@ async fn adopt(
 ) -> Result<Session, Refusal> {
     let mut next = session.clone();
     if let Some(text) = &tokens.id_token {
-        let arrived = host.now();
-        let jws = Jws::parse(text.expose())
-            .map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
-        let after = verified_claims(policy, host, &jws, arrived).await?;
+        let keys = policy.provider.keys(host).await?;
+        let config = &policy.config;
+        let rules = IdTokenRules {
+            issuers: Issuers::of(config, keys.metadata.issuer.as_deref()),
+            client_id: client_id(policy),
+            nonce: None,
+            access_token: Some(tokens.access_token.expose()),
+            code: None,
+            // The login is as old as it was: each request is held against `max_age`.
+            max_age: None,
+            leeway: config.verification.leeway,
+            domains: &config.verification.domains,
+        };
+        let after = verified_id_token(policy, host, text, &rules).await?;
         if let Some(before) = session.id_token.as_deref().and_then(claims_of) {
             id_token::check_refreshed(&before, &after)?;
         }
@@ -139,9 +149,7 @@ async fn adopt(
     }
     let now = host.now();
     next.access_token = Some(tokens.access_token.expose().to_owned());
-    next.access_expires = tokens
-        .expires_in
-        .map(|lifetime| now.seconds().saturating_add(lifetime));
+    next.access_expires = end_of(tokens, now);
     if let Some(rotated) = &tokens.refresh_token {
         next.refresh_token = Some(rotated.expose().to_owned());
     }

@@ -10,10 +10,11 @@ use super::token::end_by_age;
 use super::{Credential, Place};
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
 use crate::config::{AuthMethod, Bind, SessionFact};
-use crate::failure::{Kind, Refusal};
+use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::{Downstream, Request, cookie_names, strip_controls};
 use crate::jose::Jws;
+use crate::oauth::token::TokenAnswer;
 use crate::policy::Policy;
 use crate::session::{Found, Jar, Opened, Session, Sessions, State, is_piece_of};
 use crate::upstream::{Edits, Pair, claim_headers};
@@ -389,7 +390,22 @@ fn token_state(policy: &Policy, session: &Session, now: Time) -> Token {
     }
 }
 
-/// A refusal of a request whose session is to go.
-pub fn ends_session(refusal: &Refusal) -> bool {
-    matches!(refusal.kind, Kind::BadCredential | Kind::Forbidden)
+/// Whether a session's access token, due for a renewal, counts still.
+pub fn is_good_still(policy: &Policy, session: &Session, now: Time) -> bool {
+    let leeway = policy.config.verification.leeway;
+    session
+        .access_expires
+        .is_none_or(|end| now.seconds() < end.saturating_add(leeway))
+}
+
+/// When an access token ends, in seconds: by the token endpoint's word, else by its own.
+pub fn end_of(tokens: &TokenAnswer, now: Time) -> Option<u64> {
+    let told = tokens
+        .expires_in
+        .map(|lifetime| now.seconds().saturating_add(lifetime));
+    told.or_else(|| {
+        claims_of(tokens.access_token.expose())?
+            .get("exp")?
+            .as_u64()
+    })
 }

@@ -140,7 +140,7 @@ impl Edits {
             None => path.to_vec(),
         };
         self.query = QueryEdit::Replace { target, query };
-        self.as_get = request.method() != b"GET";
+        self.as_get = request.method() == b"POST";
     }
 
     /// Takes cookies out of the request: the credential's, and all of our own.
