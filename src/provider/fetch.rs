@@ -192,14 +192,14 @@ async fn get(
     for (name, value) in headers {
         call.headers.push((name.clone(), value.expose().to_owned()));
     }
-    let began = host.now();
+    let (began, timeout) = (host.now(), u64::from(settings.timeout_ms));
     let mut answer = host.call(call.clone()).await;
-    // Both calls together take no longer than one may: an answer that was cut off by its time looks broken,
-    // too.
-    let left = u64::from(settings.timeout_ms).saturating_sub(host.now().since(began));
-    if matches!(answer, Err(CallError::NoAnswer(_))) && left > 0 {
+    let spent = host.now().since(began);
+    // A connection that the provider had closed breaks at once. What breaks late was cut off by its time,
+    // and both calls together take no longer than one may.
+    if matches!(answer, Err(CallError::NoAnswer(_))) && spent.saturating_mul(2) < timeout {
         host.count(Counter::CallRetried);
-        call.timeout = u32::try_from(left).unwrap_or(u32::MAX);
+        call.timeout = u32::try_from(timeout.saturating_sub(spent)).unwrap_or(u32::MAX);
         answer = host.call(call).await;
     }
     match answer {

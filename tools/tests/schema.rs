@@ -69,10 +69,10 @@ fn an_unbuilt_field_fits_with_the_right_type_and_is_refused_by_the_parser() {
         sample[name] = value;
         sample
     };
-    let known = set("session_rolling_timeout", json!(60));
+    let known = set("session_remember_rolling_timeout", json!(60));
     assert!(fits(&known));
     assert!(parses(&known).is_err());
-    assert!(!fits(&set("session_rolling_timeout", json!("60"))));
+    assert!(!fits(&set("session_remember_rolling_timeout", json!("60"))));
     assert!(fits(&set("redis", json!({ "host": "redis.example" }))));
     assert!(!fits(&set("redis", json!({ "hosts": "redis.example" }))));
 }
