@@ -23,7 +23,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 .PHONY: setup
-setup: ## installs what this machine lacks (Debian packages, Envoy, Keycloak)
+setup: ## installs what this machine lacks (Debian packages, Chromium, Envoy, Keycloak)
 	@scripts/setup
 
 .PHONY: wasm
@@ -60,7 +60,8 @@ test-module: wasm modules ## the compiled module in hosts like Envoy's and Kong'
 	@cargo run -q -p support --bin suite -- module
 
 .PHONY: test-hosts
-test-hosts: wasm modules ## the module in a real Envoy, with a real Keycloak
+test-hosts: wasm modules ## the module in a real Envoy, with a real Keycloak and a real Chromium
+	@cargo build -q -p support --bins
 	@cargo run -q -p support --bin suite -- hosts
 
 .PHONY: test-hostile

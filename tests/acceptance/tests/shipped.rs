@@ -1,17 +1,23 @@
-//! `envoy/bearer.yaml`, as users get it.
+//! The files in `envoy/`, as users get them.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use acceptance::tampered;
 use serde_json::Value;
-use support::envoy::{Envoy, bearer_config, capabilities};
+use support::envoy::{Envoy, bearer_config, capabilities, login_config};
 use support::keycloak::{Keycloak, REALM};
 use support::upstream::Upstream;
 use support::{ports, raw};
 
-/// The file with the addresses and the module of this test; all else as it is.
-fn adapted(gateway: u16, admin: u16, keycloak: &Keycloak, upstream: &Upstream) -> Value {
+/// A file with the addresses and the module of this test; all else as it is.
+fn adapted(
+    file: &Value,
+    gateway: u16,
+    admin: u16,
+    keycloak: &Keycloak,
+    upstream: &Upstream,
+) -> Value {
     let module = Value::from(support::module().to_string_lossy().into_owned());
     let replacements = [
         ("\"port_value\":8000", format!("\"port_value\":{gateway}")),
@@ -27,9 +33,9 @@ fn adapted(gateway: u16, admin: u16, keycloak: &Keycloak, upstream: &Upstream) -
         ("http://127.0.0.1:8180/realms/demo", keycloak.issuer(REALM)),
         ("\"dist/oidc-filter.wasm\"", module.to_string()),
     ];
-    let mut text = bearer_config().to_string();
+    let mut text = file.to_string();
     for (usual, own) in replacements {
-        assert!(text.contains(usual), "envoy/bearer.yaml has no {usual}");
+        assert!(text.contains(usual), "the file has no {usual}");
         text = text.replace(usual, &own);
     }
     serde_json::from_str(&text).expect("still JSON")
@@ -40,7 +46,7 @@ fn the_shipped_configuration_lets_in_who_has_a_token_of_keycloak() {
     let keycloak = Keycloak::shared();
     let upstream = Upstream::start();
     let (port, admin) = (ports::free(), ports::free());
-    let bootstrap = adapted(port, admin, keycloak, &upstream);
+    let bootstrap = adapted(&bearer_config(), port, admin, keycloak, &upstream);
     let envoy = Envoy::from_bootstrap(&bootstrap, port, admin).expect("it starts");
     let address = ([127, 0, 0, 1], port).into();
     let token = keycloak.password_token("alex", "doe");
@@ -151,6 +157,55 @@ impl Reader<'_> {
         self.0 = rest;
         String::from_utf8_lossy(name).into_owned()
     }
+}
+
+#[test]
+fn the_shipped_login_sends_visitors_to_keycloak_and_lets_tokens_in() {
+    let keycloak = Keycloak::shared();
+    let upstream = Upstream::start();
+    let (port, admin) = (ports::free(), ports::free());
+    let bootstrap = adapted(&login_config(), port, admin, keycloak, &upstream);
+    let without = Envoy::from_bootstrap(&bootstrap, port, admin)
+        .err()
+        .expect("a refusal");
+    assert!(without.log.contains("config.session_secret"), "{without}");
+    let secret = [("SESSION_SECRET", "a-secret-of-more-than-sixteen-bytes")];
+    let envoy = Envoy::from_bootstrap_with(&bootstrap, port, admin, &secret).expect("it starts");
+    let address = ([127, 0, 0, 1], port).into();
+    let visitor = raw::get(address, "/hello?a=1", &[]);
+    assert_eq!(visitor.status, 302, "{}\n{}", visitor.text(), envoy.logs());
+    let place = visitor.header("location").expect("a place to log in");
+    let endpoint = keycloak.endpoint(REALM, "auth");
+    assert!(
+        place.starts_with(&format!("{endpoint}?response_type=code&client_id=kong&")),
+        "{place}"
+    );
+    for argument in [
+        "state=",
+        "nonce=",
+        "code_challenge=",
+        "code_challenge_method=S256",
+    ] {
+        assert!(place.contains(argument), "{argument}: {place}");
+    }
+    let cookie = visitor.header("set-cookie").expect("a cookie");
+    assert!(
+        cookie.starts_with("authorization_") && cookie.contains("; HttpOnly"),
+        "{cookie}"
+    );
+    assert_eq!(visitor.header("cache-control"), Some("private, no-store"));
+    let token = keycloak.password_token("alex", "doe");
+    // A bad credential never becomes a login.
+    let bad = raw::get_with_token(address, "/hello", &tampered(&token));
+    assert_eq!((bad.status, bad.header("location")), (401, None));
+    assert!(upstream.seen().is_empty());
+    let good = raw::get_with_token(address, "/hello", &token);
+    assert_eq!(good.status, 200, "{}\n{}", good.text(), envoy.logs());
+    assert_eq!(
+        upstream.take_one().header("x-user").as_deref(),
+        Some("alex")
+    );
+    assert!(!envoy.logs().contains("restricted"), "{}", envoy.logs());
 }
 
 #[test]

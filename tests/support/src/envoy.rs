@@ -19,6 +19,7 @@ use crate::{http, ports};
 
 pub use config::{
     Cluster, EnvoyOptions, HttpFilter, Listener, WasmFilter, bearer_config, capabilities,
+    login_config,
 };
 
 const START: Duration = Duration::from_secs(30);
@@ -116,12 +117,28 @@ impl Envoy {
     /// # Errors
     /// As for [`Envoy::try_start`].
     pub fn from_bootstrap(bootstrap: &Value, port: u16, admin: u16) -> Result<Self, StartError> {
+        Self::from_bootstrap_with(bootstrap, port, admin, &[])
+    }
+
+    /// The same with variables in Envoy's environment.
+    ///
+    /// # Errors
+    /// As for [`Envoy::try_start`].
+    pub fn from_bootstrap_with(
+        bootstrap: &Value,
+        port: u16,
+        admin: u16,
+        env: &[(&str, &str)],
+    ) -> Result<Self, StartError> {
         let options = EnvoyOptions {
             listeners: Vec::new(),
             clusters: Vec::new(),
             concurrency: 2,
             log_level: "info".into(),
-            env: Vec::new(),
+            env: env
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             fixed: true,
         };
         let folder = Folder::new().map_err(|error| broken(&error))?;

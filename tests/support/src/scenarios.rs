@@ -19,6 +19,8 @@ pub enum Height {
     Module,
     /// The module in a real Envoy.
     Envoy,
+    /// The same, seen from a real Chromium.
+    Browser,
 }
 
 impl fmt::Display for Height {
@@ -27,6 +29,7 @@ impl fmt::Display for Height {
             Height::Native => "native",
             Height::Module => "module",
             Height::Envoy => "envoy",
+            Height::Browser => "browser",
         })
     }
 }

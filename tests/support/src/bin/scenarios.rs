@@ -36,10 +36,11 @@ enum Control {
 /// Names of scenario tests begin with one of these.
 const FAMILIES: &[&str] = &["ht_", "ex_", "oh_", "dx_"];
 
-const PACKAGES: [(&str, Height); 3] = [
+const PACKAGES: [(&str, Height); 4] = [
     ("flow", Height::Native),
     ("module-host", Height::Module),
     ("acceptance", Height::Envoy),
+    ("browser", Height::Browser),
 ];
 
 fn main() -> ExitCode {

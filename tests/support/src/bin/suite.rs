@@ -18,7 +18,7 @@ enum Part {
     Native,
     /// The compiled module in hosts of ours.
     Module,
-    /// The module in a real Envoy, with a real Keycloak.
+    /// The module in a real Envoy, with a real Keycloak, and with a real Chromium before it.
     Hosts,
     /// Providers and clients that misbehave.
     Hostile,
@@ -45,7 +45,7 @@ impl Part {
                 ("flow", &[]),
             ],
             Part::Module => &[("module-host", &[])],
-            Part::Hosts => &[("support", &[]), ("acceptance", &[])],
+            Part::Hosts => &[("support", &[]), ("acceptance", &[]), ("browser", &[])],
             Part::Hostile => &[("hostile", &[])],
             Part::Scenarios => &[],
         }

@@ -23,6 +23,18 @@ pub fn bearer_config() -> Value {
     serde_yaml_ng::from_str(BEARER).expect("envoy/bearer.yaml is YAML")
 }
 
+/// The same with a login.
+const LOGIN: &str = include_str!("../../../../envoy/authorization-code.yaml");
+
+/// `envoy/authorization-code.yaml` as JSON.
+///
+/// # Panics
+/// When the file is no YAML.
+#[must_use]
+pub fn login_config() -> Value {
+    serde_yaml_ng::from_str(LOGIN).expect("envoy/authorization-code.yaml is YAML")
+}
+
 /// What the shipped configuration allows the module to import and export.
 #[must_use]
 pub fn capabilities() -> &'static Value {
