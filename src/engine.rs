@@ -292,6 +292,8 @@ fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal
         host.log(level, &line);
     }
     let ended = match refusal.kind {
+        // What another site can cause must not log anybody out, and of two sessions the planted one would stay.
+        _ if ["foreign_callback", "session_conflict"].contains(&refusal.code) => Vec::new(),
         Kind::BadCredential | Kind::Forbidden => {
             session::ended_cookies(policy, host, request).unwrap_or_default()
         }

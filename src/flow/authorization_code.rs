@@ -225,7 +225,13 @@ const RESUBMITTED: &str = "oidc_filter_resubmitted";
 
 fn resubmit(form: &[u8]) -> Response {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    // Only what a callback has: repeating all of it would make another site's form one of ours.
     let mut fields: Vec<(String, String)> = pairs(form)
+        .filter(|(name, _)| {
+            authorize::PARAMETERS
+                .iter()
+                .any(|own| own.as_bytes() == name)
+        })
         .map(|(name, value)| (text(name), text(value)))
         .collect();
     fields.push((RESUBMITTED.to_owned(), "1".to_owned()));
