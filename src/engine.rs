@@ -186,12 +186,13 @@ async fn finish(
         },
         Next::Renew(opened) => match refresh::renew(&policy, &host, &opened.session).await {
             Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
-            // A provider that is down ends no session whose tokens are good still.
+            // A provider that is down ends no session whose tokens are good still. Nor does one that knows
+            // the refresh token no more: another worker may have been faster.
             Err(reason)
-                if reason.kind == Kind::Unexpected
+                if (reason.kind == Kind::Unexpected || reason.code == refresh::OVER)
                     && session::is_good_still(&policy, &opened.session, host.now()) =>
             {
-                session::renewed(&policy, &*host, &request, &opened, &opened.session)
+                session::kept(&policy, &*host, &request, &opened.session)
             }
             Err(reason) => match after_session(&policy, &*host, &request, reason) {
                 Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,

@@ -51,7 +51,10 @@ impl Origin {
                 .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte))
         });
         let url = authority.and_then(|authority| {
-            let path = std::str::from_utf8(path).ok()?;
+            // What begins otherwise would become a part of the authority: `@other.test/`.
+            let path = std::str::from_utf8(path)
+                .ok()
+                .filter(|path| path.starts_with('/'))?;
             Url::parse(&format!("{}://{authority}{path}", self.connection.scheme)).ok()
         });
         url.map(String::from).ok_or_else(|| {

@@ -24,6 +24,9 @@ use crate::session::Session;
 /// "Renewal").
 const GRACE: u64 = 10;
 
+/// The code of a refusal of the refresh token, not of what it brought.
+pub const OVER: &str = "session_over";
+
 /// The most results that are kept.
 const MOST_RESULTS: usize = 1024;
 
@@ -47,7 +50,10 @@ impl Refreshed {
     fn put(&self, key: [u8; 32], result: Result<Rc<TokenAnswer>, Refusal>, now: Time) {
         let mut kept = self.0.borrow_mut();
         kept.retain(|_, kept| now < kept.until);
-        if kept.len() < MOST_RESULTS {
+        // Where each request makes its own call, a provider refuses all but the first: what that one brought
+        // stays.
+        let taken = |kept: &Kept| kept.result.is_ok() && result.is_err();
+        if kept.len() < MOST_RESULTS && !kept.get(&key).is_some_and(taken) {
             kept.insert(
                 key,
                 Kept {
@@ -67,7 +73,7 @@ pub async fn renew(
 ) -> Result<Session, Refusal> {
     let Some(refresh_token) = session.refresh_token.clone() else {
         return Err(Refusal::bad_credential(
-            "session_over",
+            OVER,
             "the session has no refresh token",
         ));
     };
@@ -114,7 +120,7 @@ async fn call(
             &format!("oidc-filter: refresh_failed: {error}"),
         );
         // C24: a session that cannot be refreshed is over, whatever the reason.
-        Refusal::bad_credential("session_over", error.to_string())
+        Refusal::bad_credential(OVER, error.to_string())
     })
 }
 

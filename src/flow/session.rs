@@ -135,6 +135,22 @@ pub fn renewed(
     conclude(policy, host, request, &verdict, downstream, now)
 }
 
+/// Judges the request by a session that could not be renewed and is good still. It brings no cookie: the
+/// client may have a newer one by now.
+pub fn kept(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    session: &Session,
+) -> Result<(Admission, Edits), Refusal> {
+    let Some(sessions) = policy.sessions(host)? else {
+        return Err(Refusal::unexpected("no_sessions", "sessions are off"));
+    };
+    let now = host.now();
+    let verdict = verdict(policy, &sessions, session, now);
+    conclude(policy, host, request, &verdict, Downstream::default(), now)
+}
+
 /// Lets the callback of a login go on to the upstream, as a GET with this query.
 pub fn logged_in(
     policy: &Policy,
@@ -364,9 +380,20 @@ fn conclude(
         &policy.names,
         host.abilities(),
     )?;
+    if !downstream.cookies.is_empty() {
+        // A 304 brings no cookie: the new session would be lost, and its refresh token with it.
+        let asked = CONDITIONS.iter();
+        let asked = asked.filter(|name| request.headers.first(name).is_some());
+        edits
+            .strip
+            .extend(asked.map(|name| name.as_bytes().to_vec()));
+    }
     edits.downstream = downstream;
     Ok((admission, edits))
 }
+
+/// What makes an upstream answer 304 (RFC 9110 section 13.1).
+const CONDITIONS: [&str; 2] = ["if-none-match", "if-modified-since"];
 
 enum Token {
     Good,

@@ -402,6 +402,8 @@ fn apply_on_envoy(edits: &Edits) -> Result<(), abi::Status> {
         for name in BODY_HEADERS {
             abi::remove_header(abi::Map::Request, name)?;
         }
+        // Without it Envoy would announce a chunked body, which some servers refuse in a GET.
+        abi::add_header(abi::Map::Request, b"content-length", b"0")?;
         make_get()?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::browser::{Browser, Page};
 use support::envoy::{Envoy, EnvoyOptions};
 use support::provider::Provider;
 use support::raw::{self, Answer};
@@ -37,6 +38,23 @@ impl Gateway {
         Self::of(config, provider.address(), change)
     }
 
+    /// A gateway for logins at this provider, with these members added to [`Provider::login_config`].
+    #[must_use]
+    pub fn for_logins(provider: &Provider, members: Value) -> Self {
+        Self::for_logins_with(provider, members, |_| {})
+    }
+
+    /// The same, with a change to what is in Envoy.
+    #[must_use]
+    pub fn for_logins_with(
+        provider: &Provider,
+        members: Value,
+        change: impl FnOnce(&mut EnvoyOptions),
+    ) -> Self {
+        let config = merged(provider.login_config(), members);
+        Self::of(config, provider.address(), change)
+    }
+
     /// A gateway with this configuration, for a provider that is the cluster `provider`.
     #[must_use]
     pub fn of(config: Value, provider: SocketAddr, change: impl FnOnce(&mut EnvoyOptions)) -> Self {
@@ -56,6 +74,43 @@ impl Gateway {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.envoy.address()
+    }
+
+    /// The address of a path and query here.
+    #[must_use]
+    pub fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.address())
+    }
+
+    /// A browser logs in and gets to the page it wanted; gives the request as it arrived.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn enter(&self, browser: &mut Browser, target: &str) -> Seen {
+        let page = browser.log_in(&self.url(target));
+        let seen = self.forwarded(&page.answer);
+        assert_eq!(page.url.as_str(), self.url(target));
+        seen
+    }
+
+    /// A browser gets this page at once; gives the request as it arrived.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn shows(&self, browser: &mut Browser, target: &str) -> Seen {
+        let page = browser.get(&self.url(target));
+        self.forwarded(&page.answer)
+    }
+
+    /// This page is a redirect to a login, and brings no session.
+    ///
+    /// # Panics
+    /// When it is not, or the upstream got something.
+    pub fn asks_to_log_in(&self, page: &Page) {
+        self.answered(&page.answer, 302);
+        assert!(page.parameter("state").is_some(), "{page:?}");
+        assert!(page.parameter("client_id").is_some(), "{page:?}");
+        assert_eq!(session_cookies(&page.answer), Vec::<String>::new());
     }
 
     /// GET with these headers, on a connection of its own.
@@ -236,6 +291,30 @@ impl Drop for Gateway {
         let restricted = log.lines().find(|line| line.contains("restricted"));
         assert_eq!(restricted, None);
     }
+}
+
+/// The session cookies that an answer sets, by their names and values.
+#[must_use]
+pub fn session_cookies(answer: &Answer) -> Vec<String> {
+    let cookies = answer.all("set-cookie").into_iter();
+    let pairs = cookies.filter_map(|line| line.split(';').next());
+    let own = pairs.filter(|pair| pair.starts_with("session") && !pair.ends_with('='));
+    own.map(str::to_owned).collect()
+}
+
+/// An answer with cookies has each of them once, is kept by nobody, and depends on who asks.
+///
+/// # Panics
+/// When it is otherwise.
+pub fn is_private(answer: &Answer) {
+    let lines = answer.all("set-cookie").into_iter();
+    let mut names: Vec<&str> = lines.filter_map(|line| line.split('=').next()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert!(count > 0 && names.len() == count, "{answer:?}");
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+    assert_eq!(answer.header("vary"), Some("Cookie, Authorization"));
 }
 
 /// The members of one object, and those of another that replace or join them.

@@ -5,7 +5,8 @@ use std::fs;
 
 use acceptance::tampered;
 use serde_json::Value;
-use support::envoy::{Envoy, bearer_config, capabilities, login_config};
+use support::browser::Browser;
+use support::envoy::{Envoy, bearer_config, capabilities, login_capabilities, login_config};
 use support::keycloak::{Keycloak, REALM};
 use support::upstream::Upstream;
 use support::{ports, raw};
@@ -206,6 +207,97 @@ fn the_shipped_login_sends_visitors_to_keycloak_and_lets_tokens_in() {
         Some("alex")
     );
     assert!(!envoy.logs().contains("restricted"), "{}", envoy.logs());
+}
+
+#[test]
+fn the_shipped_login_leads_in_and_out_again() {
+    let keycloak = Keycloak::shared();
+    let upstream = Upstream::start();
+    let (port, admin) = (ports::free(), ports::free());
+    let bootstrap = adapted(&login_config(), port, admin, keycloak, &upstream);
+    let secret = [("SESSION_SECRET", "a-secret-of-more-than-sixteen-bytes")];
+    let envoy = Envoy::from_bootstrap_with(&bootstrap, port, admin, &secret).expect("it starts");
+    let url = |target: &str| format!("http://127.0.0.1:{port}{target}");
+
+    let mut browser = Browser::new();
+    let page = browser.log_in(&url("/hello?a=1"));
+    let text = page.answer.text();
+    assert_eq!(page.answer.status, 200, "{text}\n{}", envoy.logs());
+    assert_eq!(page.url.as_str(), url("/hello?a=1"));
+    let seen = upstream.take_one();
+    assert_eq!(seen.target, "/hello?a=1");
+    assert_eq!(seen.header("x-user").as_deref(), Some("alex"));
+    assert_eq!(seen.header("x-email").as_deref(), Some("alex@example.test"));
+    assert_eq!(seen.header("cookie"), None);
+    let token = seen.header("authorization").expect("a token");
+    // On whichever worker.
+    for _ in 0..20 {
+        assert_eq!(browser.get(&url("/hello")).answer.status, 200);
+        assert_eq!(
+            upstream.take_one().header("authorization"),
+            Some(token.clone())
+        );
+    }
+
+    let copied = browser.clone();
+    let page = browser.get(&url("/logout"));
+    assert!(browser.named("session").is_empty(), "{browser:?}");
+    let place = page.location().expect("a redirect").to_string();
+    assert!(
+        place.starts_with(&keycloak.endpoint(REALM, "logout")),
+        "{place}"
+    );
+    let back = browser.get(&place);
+    assert_eq!(
+        back.answer.header("location"),
+        Some("http://localhost:8000/")
+    );
+    assert!(upstream.take().is_empty());
+    // Keycloak has forgotten alex, too: its form comes again.
+    let page = browser.get(&url("/hello"));
+    let page = browser.follow(page);
+    assert!(page.asks_for_password(), "{page:?}");
+    assert!(upstream.take().is_empty());
+    // A cookie that was copied before is good until its access token ends: it lives in the browser alone.
+    assert_eq!(copied.clone().get(&url("/hello")).answer.status, 200);
+
+    let log = envoy.logs();
+    assert!(!log.contains("restricted"), "{log}");
+    assert_eq!(envoy.stat("wasm.oidc.vm_reload"), Some(0));
+    assert!(!log.to_ascii_lowercase().contains("deprecated"), "{log}");
+}
+
+/// Exported because Kong looks for no callback before it calls.
+const FOR_KONG: [&str; 0] = [];
+
+#[test]
+fn the_list_of_capabilities_for_logins_is_exact() {
+    let module = fs::read(support::module()).expect("the module");
+    let [imports, exports] = imports_and_exports(&module);
+    let members = login_capabilities().as_object().expect("an object");
+    let listed: BTreeSet<String> = members.keys().cloned().collect();
+    let missing: Vec<_> = imports.difference(&listed).collect();
+    assert!(missing.is_empty(), "imported and not listed: {missing:?}");
+    let callbacks: BTreeSet<String> = exports
+        .iter()
+        .filter(|name| name.starts_with("proxy_on_") && !FOR_KONG.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    let named: BTreeSet<String> = listed
+        .iter()
+        .filter(|name| name.starts_with("proxy_on_"))
+        .cloned()
+        .collect();
+    let unneeded: Vec<_> = listed
+        .iter()
+        .filter(|name| !imports.contains(*name) && !exports.contains(*name))
+        .collect();
+    assert!(
+        unneeded.is_empty(),
+        "listed, but neither imported nor exported: {unneeded:?}"
+    );
+    let other: Vec<_> = callbacks.symmetric_difference(&named).collect();
+    assert!(other.is_empty(), "callbacks: {other:?}");
 }
 
 #[test]

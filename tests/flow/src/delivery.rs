@@ -49,19 +49,26 @@ impl Inner {
             self.record
                 .violation(format!("a call to {} under another context", call.url));
         }
-        if call.timeout == 0 || call.method != "GET" || !call.body.is_empty() {
-            self.record.violation(format!("an odd call: {call:?}"));
-        }
         let mut network = self.network.borrow_mut();
+        let odd = match call.method {
+            "GET" => !call.body.is_empty(),
+            "POST" => !network.serves(call.url.as_str()),
+            _ => true,
+        };
+        if odd || call.timeout == 0 {
+            let shown = (call.method, &call.url, call.timeout);
+            self.record.violation(format!("an odd call: {shown:?}"));
+        }
         network.calls.push(Sent {
             method: call.method,
             url: call.url.to_string(),
             cluster: call.cluster.clone(),
             headers: call.headers.clone(),
+            body: String::from_utf8_lossy(&call.body).into_owned(),
             worker,
             fetch,
         });
-        let (result, never) = network.begin(call);
+        let (result, never) = network.begin(call, self.clock.get() / 1000);
         if let Err(CallError::NotSent(why)) = result {
             return Err(CallError::NotSent(why));
         }

@@ -126,8 +126,7 @@ impl Host for Door {
     fn body(&self) -> Task<Result<Vec<u8>, BodyError>> {
         let body = match &self.stream {
             None => Err(BodyError::Unavailable),
-            Some(stream) if self.is_envoy() && stream.called_out.get() => Err(BodyError::TooLate),
-            Some(_) => Ok(Vec::new()),
+            Some(stream) => stream.body(self.world.dialect),
         };
         Box::pin(async move { body })
     }
@@ -165,7 +164,10 @@ impl Host for Door {
     }
 
     fn request_mark(&self) -> String {
-        String::new()
+        match (self.is_envoy(), self.world.marks.get()) {
+            (false, true) => format!("{:016x}", self.world.random.next()),
+            _ => String::new(),
+        }
     }
 
     fn connection(&self, request: &Request) -> Connection {
@@ -178,7 +180,7 @@ impl Host for Door {
         Connection {
             scheme: header(":scheme").unwrap_or_else(|| "http".to_owned()),
             authority: header(":authority"),
-            peer: Some([192, 0, 2, 1].into()),
+            peer: self.world.current_peer(),
         }
     }
 

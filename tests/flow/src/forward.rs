@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use oidc_filter::http::same_name;
+use oidc_filter::http::{Downstream, same_name};
 use oidc_filter::upstream::{Edits, QueryEdit};
 
 use crate::world::Dialect;
@@ -15,26 +15,41 @@ use crate::world::Dialect;
 #[derive(Clone)]
 pub struct Forwarded {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
+    body: Vec<u8>,
+    /// What the client gets: the upstream's response as the filter leaves it.
+    response: Vec<(String, Vec<u8>)>,
 }
+
+/// What the upstream answers everything with, beside 200.
+const RESPONSE: [(&str, &[u8]); 2] = [
+    ("cache-control", b"public, max-age=60"),
+    ("set-cookie", b"theirs=1"),
+];
 
 impl Forwarded {
     /// The client's request as it came.
     #[must_use]
-    pub fn unchanged(headers: &[(Vec<u8>, Vec<u8>)]) -> Self {
+    pub fn unchanged(headers: &[(Vec<u8>, Vec<u8>)], body: &[u8]) -> Self {
         let headers = headers
             .iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
             .collect();
-        Self { headers }
+        let response = RESPONSE.map(|(name, value)| (name.to_owned(), value.to_vec()));
+        Self {
+            headers,
+            body: body.to_vec(),
+            response: response.into(),
+        }
     }
 
     /// The client's request after the filter's edits.
     pub(crate) fn edited(
         headers: &[(Vec<u8>, Vec<u8>)],
+        body: &[u8],
         edits: &Edits,
         dialect: Dialect,
     ) -> Forwarded {
-        let mut request = Self::unchanged(headers);
+        let mut request = Self::unchanged(headers, body);
         match dialect {
             Dialect::Envoy => {
                 for name in &edits.strip {
@@ -74,6 +89,24 @@ impl Forwarded {
                 }
             }
         }
+        if edits.as_get {
+            let of_body = ["content-type", "content-length", "transfer-encoding"];
+            if dialect == Dialect::Envoy {
+                request
+                    .headers
+                    .retain(|(own, _)| !of_body.iter().any(|name| name.as_bytes() == own));
+            }
+            request.replace(b":method", b"GET");
+            request.body.clear();
+        }
+        if !edits.downstream.is_empty() {
+            request.response.retain(|(name, _)| name != "cache-control");
+            let private = Downstream::CACHE_CONTROL.to_vec();
+            request.response.push(("cache-control".to_owned(), private));
+            let added = edits.downstream.added();
+            let added = added.map(|(name, value)| (name.to_owned(), value.to_vec()));
+            request.response.extend(added);
+        }
         request
     }
 
@@ -88,6 +121,28 @@ impl Forwarded {
     #[must_use]
     pub fn path(&self) -> String {
         self.header(":path").unwrap_or_default()
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> String {
+        self.header(":method").unwrap_or_default()
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// All values of a header of the response that the client gets.
+    #[must_use]
+    pub fn response(&self, name: &str) -> Vec<String> {
+        self.response
+            .iter()
+            .filter(|(own, _)| own == name)
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+            .collect()
     }
 
     /// The first header of this name, unless it is empty.

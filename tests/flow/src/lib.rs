@@ -8,18 +8,25 @@
 //! - [`World`]: the entry point for tests
 //! - [`network`]: the provider as data, and what was called
 //! - [`Request`], [`Outcome`]: what a client sends, and what becomes of it
+//! - [`idp`]: the provider's endpoints for people, and its tokens
+//! - [`Browser`]: cookies, redirects, forms and tabs as a person has them
 //! - [`forward`]: what the upstream gets to see
 //! - [`stage`]: keys, claims and configurations that most tests use
 //! - [`control`]: the same entry point with no filter behind it
 
+mod browser;
 pub mod control;
+mod cookie;
 mod crypto;
 mod delivery;
 mod door;
+mod form;
 pub mod forward;
+pub mod idp;
 pub mod network;
 mod observe;
 mod outcome;
+mod page;
 mod random;
 mod record;
 mod request;
@@ -28,8 +35,11 @@ mod stream;
 mod worker;
 mod world;
 
+pub use browser::{Away, Browser, Page, Stop};
+pub use cookie::Stored;
 pub use crypto::HostCrypto;
 pub use delivery::Delivered;
+pub use form::{decode, encode, pairs};
 pub use forward::Forwarded;
 pub use network::Behaviour;
 pub use outcome::{Outcome, Ticket};

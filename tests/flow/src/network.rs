@@ -1,6 +1,8 @@
 //! The world outside the proxy as data: what stands at each URL, how it behaves, and who asked.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::rc::Rc;
 
 use oidc_filter::host::CallError;
 use oidc_filter::http::{Answer, Call, Headers};
@@ -36,6 +38,8 @@ pub struct Sent {
     pub cluster: String,
     /// The headers.
     pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
     /// The worker that sent it.
     pub worker: usize,
     /// The worker's fetch that it belongs to: fetches count from 1.
@@ -51,11 +55,23 @@ impl Sent {
     }
 }
 
-#[derive(Debug)]
+/// What an endpoint that thinks answers: status and document.
+pub(crate) type Serve = Rc<dyn Fn(&Call, u64) -> (u16, Value)>;
+
 struct Endpoint {
     document: Vec<u8>,
+    serve: Option<Serve>,
     always: Behaviour,
     next: VecDeque<Behaviour>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("always", &self.always)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
 }
 
 /// All endpoints. A host without any endpoint is one that the proxy does not know.
@@ -78,12 +94,26 @@ impl Network {
             None => {
                 let endpoint = Endpoint {
                     document,
+                    serve: None,
                     always: Behaviour::Normal,
                     next: VecDeque::new(),
                 };
                 self.endpoints.insert(url.to_owned(), endpoint);
             }
         }
+    }
+
+    /// Puts an endpoint at a URL that takes forms. What it decides happens whatever becomes of its answer:
+    /// a code is used also when the answer is lost.
+    pub(crate) fn serve(&mut self, url: &str, serve: Serve) {
+        self.put(url, &Value::Null);
+        self.endpoint(url).serve = Some(serve);
+    }
+
+    /// Whether an endpoint at a URL takes forms.
+    pub(crate) fn serves(&self, url: &str) -> bool {
+        let endpoint = self.endpoints.get(url);
+        endpoint.is_some_and(|endpoint| endpoint.serve.is_some())
     }
 
     /// How the endpoint treats calls that no script covers.
@@ -110,7 +140,7 @@ impl Network {
 
     /// What comes of a call, fixed at the moment it is sent: what an endpoint learns later is not in
     /// an answer that is already on its way. The flag says that nothing came in time.
-    pub(crate) fn begin(&mut self, call: &Call) -> (Result<Answer, CallError>, bool) {
+    pub(crate) fn begin(&mut self, call: &Call, now: u64) -> (Result<Answer, CallError>, bool) {
         let Some(endpoint) = self.endpoints.get_mut(call.url.as_str()) else {
             let host = call.url.host_str().unwrap_or_default();
             let known = self
@@ -127,9 +157,17 @@ impl Network {
             .next
             .pop_front()
             .unwrap_or_else(|| endpoint.always.clone());
+        let sent = !matches!(behaviour, Behaviour::NotSent);
+        let (status, document) = match endpoint.serve.clone().filter(|_| sent) {
+            Some(serve) => {
+                let (status, document) = serve(call, now);
+                (status, document.to_string().into_bytes())
+            }
+            None => (200, endpoint.document.clone()),
+        };
         let result = match behaviour {
-            Behaviour::Normal => Ok(answer(200, endpoint.document.clone())),
-            Behaviour::Status(status) => Ok(answer(status, endpoint.document.clone())),
+            Behaviour::Normal => Ok(answer(status, document)),
+            Behaviour::Status(status) => Ok(answer(status, document)),
             Behaviour::Body(body) if body.len() > MAX_ANSWER => {
                 Err(CallError::NoAnswer("longer than is read".to_owned()))
             }

@@ -12,6 +12,11 @@ impl World {
         self.inner.crypto.set(crypto);
     }
 
+    /// From now on Kong's requests have no id: only the secret, time and a counter make random numbers.
+    pub fn without_request_marks(&self) {
+        self.inner.marks.set(false);
+    }
+
     /// How often the host's cryptography was asked, known-answer probe included.
     #[must_use]
     pub fn asked_crypto(&self) -> u32 {
@@ -54,6 +59,16 @@ impl World {
     /// Keeps a text that must appear in no log line, no answer and no call.
     pub fn keep_secret(&self, text: &str) {
         self.inner.record.keep_secret(text);
+    }
+
+    /// Lets answers hold this token: the configuration hands it out.
+    pub fn hand_out(&self, token: &str) {
+        self.inner.record.hand_out(token);
+    }
+
+    /// Keeps a text out of the log alone.
+    pub fn keep_out_of_log(&self, text: &str) {
+        self.inner.record.keep_out_of_log(text);
     }
 
     /// How many tasks the executors hold.

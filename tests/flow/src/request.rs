@@ -1,5 +1,7 @@
 //! What a client sends.
 
+use std::net::IpAddr;
+
 use crate::world::Route;
 
 /// A client's request.
@@ -9,6 +11,8 @@ pub struct Request {
     pub(crate) route: Option<Route>,
     pub(crate) worker: usize,
     pub(crate) secrets: Vec<String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) peer: Option<IpAddr>,
 }
 
 impl Request {
@@ -39,6 +43,38 @@ impl Request {
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.headers
             .push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// With this header instead of those of its name.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers
+            .retain(|(own, _)| !own.eq_ignore_ascii_case(name.as_bytes()));
+        self.header(name, value)
+    }
+
+    /// With this form as its body.
+    #[must_use]
+    pub fn form(self, form: &str) -> Self {
+        self.header("content-type", "application/x-www-form-urlencoded")
+            .body(form)
+    }
+
+    /// With this body and its length.
+    #[must_use]
+    pub fn body(mut self, body: &str) -> Self {
+        self.body = body.as_bytes().to_vec();
+        self.header("content-length", body.len().to_string())
+    }
+
+    /// From this address, by a connection of its own.
+    ///
+    /// # Panics
+    /// When it is no address.
+    #[must_use]
+    pub fn from_peer(mut self, peer: &str) -> Self {
+        self.peer = Some(peer.parse().expect("an address"));
         self
     }
 

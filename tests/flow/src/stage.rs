@@ -1,11 +1,14 @@
 //! Keys, claims and configurations that most tests use.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use oidc_filter::http::Call;
 use serde_json::{Value, json};
 use support::issuer::{self, SigningKey};
 
+use crate::idp::{AUTHORIZE, CLIENT, END_SESSION, Idp, SECRET, TOKEN};
 use crate::world::{Dialect, World};
 
 /// The provider's identifier.
@@ -45,6 +48,18 @@ pub fn config(members: Value) -> Value {
     merged(whole, members)
 }
 
+/// A configuration under which people log in with a browser, and `members`.
+#[must_use]
+pub fn login_config(members: Value) -> Value {
+    let login = json!({
+        "auth_methods": ["authorization_code", "session", "bearer"],
+        "client_id": [CLIENT],
+        "client_secret": [SECRET],
+        "session_secret": "a secret that nobody guesses",
+    });
+    config(merged(login, members))
+}
+
 /// `base` with the members of `changes`; a null removes one.
 ///
 /// # Panics
@@ -77,6 +92,40 @@ impl World {
     pub fn put_provider(&self) {
         self.put(DISCOVERY, &json!({"issuer": ISSUER, "jwks_uri": KEYS}));
         self.publish(&["k1"]);
+    }
+
+    /// A world where people log in with a browser, with a route with `members`.
+    #[must_use]
+    #[track_caller]
+    pub fn with_login(dialect: Dialect, members: Value) -> World {
+        let world = World::new(dialect, 1);
+        world.put_login(json!({}));
+        world.route(&login_config(members));
+        world
+    }
+
+    /// Puts the provider with all its endpoints into this world, with `changes` to its metadata.
+    pub fn put_login(&self, changes: Value) {
+        let metadata = json!({
+            "issuer": ISSUER, "jwks_uri": KEYS, "authorization_endpoint": AUTHORIZE,
+            "token_endpoint": TOKEN, "end_session_endpoint": END_SESSION,
+            "code_challenge_methods_supported": ["S256"],
+        });
+        self.put(DISCOVERY, &merged(metadata, changes));
+        self.publish(&["k1"]);
+        let idp = Rc::downgrade(&self.inner.idp);
+        let serve = Rc::new(move |call: &Call, now| match idp.upgrade() {
+            Some(idp) => idp.token(call, now),
+            None => (503, Value::Null),
+        });
+        self.inner.network.borrow_mut().serve(TOKEN, serve);
+        self.keep_secret(SECRET);
+    }
+
+    /// The provider where people log in.
+    #[must_use]
+    pub fn idp(&self) -> &Idp {
+        &self.inner.idp
     }
 
     /// From now on the provider has the ES256 keys of these names.

@@ -1,10 +1,12 @@
 //! One request, from its headers to the decision: the model of `src/proxy/stream.rs`.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use oidc_filter::authz::Admission;
 use oidc_filter::engine::{self, Decision, Step};
+use oidc_filter::host::BodyError;
 use oidc_filter::http::{Headers, Request, Response};
 use oidc_filter::proxy::executor::Owner;
 use oidc_filter::upstream::Edits;
@@ -12,11 +14,15 @@ use oidc_filter::upstream::Edits;
 use crate::door::Door;
 use crate::forward::Forwarded;
 use crate::outcome::Outcome;
+use crate::request;
 use crate::worker::Root;
 use crate::world::{Dialect, Inner};
 
 /// Kong delivers no more header fields than this.
 const KONG_HEADER_LIMIT: usize = 100;
+
+/// The longest body that the glue reads.
+const MAX_BODY: usize = 64 << 10;
 
 /// A request under way.
 pub(crate) struct Stream {
@@ -24,6 +30,9 @@ pub(crate) struct Stream {
     pub(crate) worker: usize,
     pub(crate) root: Rc<Root>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
+    body: Vec<u8>,
+    /// The address at the other end of the connection.
+    pub(crate) peer: IpAddr,
     over: Cell<bool>,
     grpc: Cell<bool>,
     task: Cell<Option<u64>>,
@@ -38,14 +47,16 @@ impl Stream {
         id: u32,
         worker: usize,
         root: Rc<Root>,
-        headers: Vec<(Vec<u8>, Vec<u8>)>,
+        request: request::Request,
         outcome: Rc<RefCell<Outcome>>,
     ) -> Stream {
         Stream {
             id,
             worker,
             root,
-            headers,
+            headers: request.headers,
+            body: request.body,
+            peer: request.peer.unwrap_or([192, 0, 2, 1].into()),
             over: Cell::new(false),
             grpc: Cell::new(false),
             task: Cell::new(None),
@@ -96,6 +107,24 @@ impl Stream {
         worker.run(world, self.worker);
     }
 
+    /// The body, as far as the glue reads one. On Kong no body callback comes where no length is told.
+    pub(crate) fn body(&self, dialect: Dialect) -> Result<Vec<u8>, BodyError> {
+        if dialect == Dialect::Envoy && self.called_out.get() {
+            return Err(BodyError::TooLate);
+        }
+        let told = self.headers.iter().any(|(name, value)| {
+            let name = name.to_ascii_lowercase();
+            name == b"transfer-encoding" || name == b"content-length" && value != b"0"
+        });
+        if dialect == Dialect::Kong && !told {
+            return Ok(Vec::new());
+        }
+        if self.body.len() > MAX_BODY {
+            return Err(BodyError::TooLarge);
+        }
+        Ok(self.body.clone())
+    }
+
     /// The client is gone.
     pub(crate) fn leave(&self, world: &Inner) {
         let worker = &world.workers[self.worker];
@@ -123,7 +152,8 @@ impl Stream {
         for (name, value) in edits.set() {
             world.record.header(name, value);
         }
-        let forwarded = Forwarded::edited(&self.headers, edits, world.dialect);
+        let forwarded = Forwarded::edited(&self.headers, &self.body, edits, world.dialect);
+        world.record.forwarded(self.root.id, &forwarded);
         self.end(world, Outcome::Forwarded(forwarded));
     }
 
@@ -132,7 +162,7 @@ impl Stream {
     }
 
     fn reply(&self, world: &Inner, reply: Response) {
-        world.record.answer(&reply);
+        world.record.answer(self.root.id, &reply);
         self.end(world, Outcome::Answered(reply));
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use oidc_filter::config::Config;
@@ -14,6 +15,7 @@ use crate::control::{Control, control};
 use crate::crypto::HostCrypto;
 use crate::delivery::Waiting;
 use crate::forward::Forwarded;
+use crate::idp::Idp;
 use crate::network::Network;
 use crate::outcome::{Outcome, Ticket};
 use crate::random::Random;
@@ -60,11 +62,25 @@ pub(crate) struct Inner {
     pub(crate) record: Record,
     pub(crate) shared: RefCell<HashMap<String, (Vec<u8>, u32)>>,
     pub(crate) crypto: Cell<HostCrypto>,
+    /// Whether Kong gives each request an id that strangers do not know.
+    pub(crate) marks: Cell<bool>,
     /// The context that the host takes calls to be made by.
     pub(crate) current: Cell<Option<(usize, Owner)>>,
     pub(crate) network: RefCell<Network>,
     pub(crate) waiting: RefCell<Vec<Waiting>>,
     pub(crate) next_token: Cell<u32>,
+    pub(crate) idp: Rc<Idp>,
+}
+
+impl Inner {
+    /// The client's address, while one of its callbacks runs.
+    pub(crate) fn current_peer(&self) -> Option<IpAddr> {
+        let Some((worker, Owner::Stream(id))) = self.current.get() else {
+            return None;
+        };
+        let streams = self.workers[worker].streams.borrow();
+        streams.get(&id).map(|stream| stream.peer)
+    }
 }
 
 /// 2027-01-15T08:00:00Z: any fixed moment would do.
@@ -88,10 +104,12 @@ impl World {
             record: Record::default(),
             shared: RefCell::default(),
             crypto: Cell::new(HostCrypto::Absent),
+            marks: Cell::new(true),
             current: Cell::new(None),
             network: RefCell::default(),
             waiting: RefCell::default(),
             next_token: Cell::new(0),
+            idp: Rc::default(),
         };
         World {
             inner: Rc::new(inner),
@@ -168,7 +186,8 @@ impl World {
         self.outcomes.borrow_mut().insert(ticket, outcome.clone());
         match self.control {
             Control::Open => {
-                *outcome.borrow_mut() = Outcome::Forwarded(Forwarded::unchanged(&request.headers));
+                *outcome.borrow_mut() =
+                    Outcome::Forwarded(Forwarded::unchanged(&request.headers, &request.body));
                 return ticket;
             }
             Control::Closed => {
@@ -184,7 +203,7 @@ impl World {
         let root = worker
             .root(route.expect("a route").0)
             .expect("the route is there");
-        let stream = Stream::new(ticket.0, request.worker, root, request.headers, outcome);
+        let stream = Stream::new(ticket.0, request.worker, root, request, outcome);
         let stream = Rc::new(stream);
         worker.streams.borrow_mut().insert(ticket.0, stream.clone());
         stream.begin(&self.inner);
@@ -236,6 +255,12 @@ impl World {
         self.inner.clock.get() / 1000
     }
 
+    /// The time in milliseconds.
+    #[must_use]
+    pub fn milliseconds(&self) -> u64 {
+        self.inner.clock.get()
+    }
+
     /// Moves the clock forward.
     pub fn pass_seconds(&self, seconds: u64) {
         self.pass_milliseconds(seconds * 1000);
@@ -262,6 +287,9 @@ impl World {
     /// Ends all that is under way, and says what was wrong with this world.
     fn findings(&self) -> Vec<String> {
         self.deliver_all();
+        for secret in self.inner.idp.issued() {
+            self.inner.record.keep_secret(&secret);
+        }
         let mut findings = self.inner.record.findings(&self.calls());
         if self.tasks() > 0 {
             findings.push(format!("{} tasks are left", self.tasks()));

@@ -19,7 +19,7 @@ use crate::{http, ports};
 
 pub use config::{
     Cluster, EnvoyOptions, HttpFilter, Listener, WasmFilter, bearer_config, capabilities,
-    login_config,
+    login_capabilities, login_config,
 };
 
 const START: Duration = Duration::from_secs(30);

@@ -1,5 +1,6 @@
 //! The harness: real servers for the tests, and the same ones for `make run`.
 
+pub mod browser;
 pub mod envoy;
 pub mod http;
 pub mod issuer;

@@ -18,10 +18,23 @@ use tokio_stream::StreamExt as _;
 use crate::issuer::{SigningKey, claims, jwks};
 use crate::server::{Body, Server, full};
 
+mod login;
+
+pub use login::Tokens;
+use login::{Logins, Own};
+
 /// Path of the discovery document.
 pub const DISCOVERY: &str = "/.well-known/openid-configuration";
 /// Path of the key set.
 pub const JWKS: &str = "/jwks";
+/// Path of the authorization endpoint: whoever comes there is alex, and logged in at once.
+pub const AUTHORIZE: &str = "/authorize";
+/// Path of the token endpoint.
+pub const TOKEN: &str = "/token";
+/// Path of the end-session endpoint.
+pub const END_SESSION: &str = "/end-session";
+/// The client that the provider knows, and its secret.
+pub const CLIENT: (&str, &str) = ("kong", "a secret of the client");
 
 /// What one call of an endpoint meets.
 #[derive(Clone, Debug)]
@@ -58,6 +71,7 @@ struct Script {
     calls: BTreeMap<String, usize>,
     /// Headers of the last call of each path.
     headers: BTreeMap<String, Vec<(String, String)>>,
+    logins: Logins,
 }
 
 /// A running provider. It begins with the key [`SigningKey::shared`].
@@ -84,6 +98,7 @@ impl Provider {
             always: BTreeMap::new(),
             calls: BTreeMap::new(),
             headers: BTreeMap::new(),
+            logins: Logins::default(),
         }));
         let (released, waiting) = watch::channel(0);
         let shared = script.clone();
@@ -124,6 +139,36 @@ impl Provider {
             "clusters": {"*": "provider"},
             "upstream_headers": [{"header": "x-user", "path": ["preferred_username"]}],
         })
+    }
+
+    /// The filter's configuration for logins at this provider: session and authorization code, back to the wanted page.
+    #[must_use]
+    pub fn login_config(&self) -> Value {
+        let mut config = self.config();
+        let members = json!({
+            "client_id": [CLIENT.0],
+            "client_secret": [CLIENT.1],
+            "auth_methods": ["session", "authorization_code"],
+            "session_secret": "a secret of these tests, 32 byte",
+            "login_action": "redirect",
+            "login_tokens": [],
+            "preserve_query_args": true,
+        });
+        for (name, value) in members.as_object().into_iter().flatten() {
+            config[name] = value.clone();
+        }
+        config
+    }
+
+    /// What the token endpoint gives from now on.
+    pub fn set_tokens(&self, change: impl FnOnce(&mut Tokens)) {
+        change(&mut self.lock().logins.tokens);
+    }
+
+    /// The forms that the token endpoint has taken so far.
+    #[must_use]
+    pub fn token_forms(&self) -> Vec<BTreeMap<String, String>> {
+        self.lock().logins.forms.clone()
     }
 
     /// Publishes these keys from now on.
@@ -195,24 +240,34 @@ async fn answer(
     script: Arc<Mutex<Script>>,
     mut released: watch::Receiver<u64>,
 ) -> io::Result<Response<Body>> {
-    let path = request.uri().path().to_owned();
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().to_owned();
     let round = *released.borrow_and_update();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let (behaviour, own) = {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
         *script.calls.entry(path.clone()).or_default() += 1;
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let headers = request.headers().iter();
+        let headers = head.headers.iter();
         let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
         script.headers.insert(path.clone(), headers.collect());
         let next = script.next.get_mut(&path).and_then(VecDeque::pop_front);
         let behaviour = next
             .or_else(|| script.always.get(&path).cloned())
             .unwrap_or(Behaviour::Normal);
-        (behaviour, document(&path, port, &script))
-    };
-    let (status, body) = match own {
-        Some(document) => (200, document.to_string()),
-        None => (404, "{}".to_owned()),
+        let own = match path.as_str() {
+            AUTHORIZE | TOKEN | END_SESSION => {
+                let basic = head.headers.get("authorization");
+                let basic = basic.and_then(|value| value.to_str().ok());
+                let query = head.uri.query().unwrap_or_default();
+                script.logins.answer(&path, query, &body, basic, port)
+            }
+            _ => match document(&path, port, &script) {
+                Some(document) => Own::json(200, &document),
+                None => Own::json(404, &json!({})),
+            },
+        };
+        (behaviour, own)
     };
     match behaviour {
         Behaviour::Normal => {}
@@ -231,16 +286,29 @@ async fn answer(
             return Ok(redirect);
         }
         Behaviour::Drip => return Ok(json_answer(200, drip())),
-        Behaviour::Cut => return Ok(json_answer(200, cut(&body))),
+        Behaviour::Cut => return Ok(json_answer(200, cut(&own.body))),
     }
-    Ok(json_answer(status, full(body)))
+    let mut answer = Response::builder()
+        .status(own.status)
+        .header("content-type", own.kind);
+    if let Some(place) = own.location {
+        answer = answer.header("location", place);
+    }
+    answer.body(full(own.body)).map_err(io::Error::other)
 }
 
 fn document(path: &str, port: u16, script: &Script) -> Option<Value> {
     match path {
         DISCOVERY => {
             let issuer = format!("http://127.0.0.1:{port}");
-            let mut metadata = json!({"issuer": issuer, "jwks_uri": format!("{issuer}{JWKS}")});
+            let mut metadata = json!({
+                "issuer": issuer,
+                "jwks_uri": format!("{issuer}{JWKS}"),
+                "authorization_endpoint": format!("{issuer}{AUTHORIZE}"),
+                "token_endpoint": format!("{issuer}{TOKEN}"),
+                "end_session_endpoint": format!("{issuer}{END_SESSION}"),
+                "code_challenge_methods_supported": ["S256"],
+            });
             for (name, value) in script.metadata.as_object().into_iter().flatten() {
                 metadata[name] = value.clone();
             }

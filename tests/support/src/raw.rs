@@ -40,6 +40,13 @@ impl Answer {
         first.map(|(_, value)| value.as_str())
     }
 
+    /// The values of a header, all copies in order.
+    #[must_use]
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let values = self.headers.iter().filter(|(own, _)| own == name);
+        values.map(|(_, value)| value.as_str()).collect()
+    }
+
     /// The body as text.
     #[must_use]
     pub fn text(&self) -> String {

@@ -67,14 +67,14 @@ impl fmt::Debug for Seen {
     }
 }
 
-/// Redirects by target: what the upstream answers there instead of 200.
-type Redirects = Arc<Mutex<BTreeMap<String, String>>>;
+/// What the upstream answers at a target (path and query) instead of 200: a status, and a place to go to.
+type Others = Arc<Mutex<BTreeMap<String, (u16, Option<String>)>>>;
 
 /// A running upstream.
 pub struct Upstream {
     server: Server,
     seen: Arc<Mutex<Vec<Seen>>>,
-    redirects: Redirects,
+    others: Others,
 }
 
 impl Upstream {
@@ -82,24 +82,30 @@ impl Upstream {
     #[must_use]
     pub fn start() -> Self {
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
-        let redirects = Redirects::default();
-        let shared = (seen.clone(), redirects.clone());
+        let others = Others::default();
+        let shared = (seen.clone(), others.clone());
         let server =
             Server::start(move |request| record(request, shared.0.clone(), shared.1.clone()));
         Self {
             server,
             seen,
-            redirects,
+            others,
         }
     }
 
     /// Answers 302 to this place at this target (path and query) from now on.
     pub fn redirect(&self, target: &str, place: &str) {
-        let mut redirects = self
-            .redirects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        redirects.insert(target.to_owned(), place.to_owned());
+        self.answer_otherwise(target, 302, Some(place.to_owned()));
+    }
+
+    /// Answers with this status at this target from now on.
+    pub fn status(&self, target: &str, status: u16) {
+        self.answer_otherwise(target, status, None);
+    }
+
+    fn answer_otherwise(&self, target: &str, status: u16, place: Option<String>) {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.insert(target.to_owned(), (status, place));
     }
 
     /// Where it listens.
@@ -159,7 +165,7 @@ impl Upstream {
 async fn record(
     request: Request<Incoming>,
     all: Arc<Mutex<Vec<Seen>>>,
-    redirects: Redirects,
+    others: Others,
 ) -> std::io::Result<Response<Body>> {
     let (head, mut body) = request.into_parts();
     let lock = || all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,17 +202,17 @@ async fn record(
         mine.trailers = trailers;
         mine.complete = true;
     }
-    let place = redirects
+    let other = others
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .get(&target)
         .cloned();
-    if let Some(place) = place {
-        return Ok(Response::builder()
-            .status(302)
-            .header("location", place)
-            .body(full(""))
-            .expect("an answer"));
+    if let Some((status, place)) = other {
+        let mut answer = Response::builder().status(status);
+        if let Some(place) = place {
+            answer = answer.header("location", place);
+        }
+        return answer.body(full("")).map_err(std::io::Error::other);
     }
     let answer = json!({"method": head.method.as_str(), "target": target, "body_bytes": size});
     Ok(Response::builder()

@@ -11,8 +11,11 @@ use crate::ports;
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
-/// The configuration that users start from; the harness takes the list of capabilities from it, and the demo all.
+/// The configuration that users start from; the harness takes the list of capabilities from it.
 const BEARER: &str = include_str!("../../../../envoy/bearer.yaml");
+
+/// The same for a website behind a login.
+const AUTHORIZATION_CODE: &str = include_str!("../../../../envoy/authorization-code.yaml");
 
 /// `envoy/bearer.yaml` as JSON.
 ///
@@ -23,27 +26,47 @@ pub fn bearer_config() -> Value {
     serde_yaml_ng::from_str(BEARER).expect("envoy/bearer.yaml is YAML")
 }
 
-/// The same with a login.
-const LOGIN: &str = include_str!("../../../../envoy/authorization-code.yaml");
-
 /// `envoy/authorization-code.yaml` as JSON.
 ///
 /// # Panics
 /// When the file is no YAML.
 #[must_use]
 pub fn login_config() -> Value {
-    serde_yaml_ng::from_str(LOGIN).expect("envoy/authorization-code.yaml is YAML")
+    serde_yaml_ng::from_str(AUTHORIZATION_CODE).expect("envoy/authorization-code.yaml is YAML")
 }
 
-/// What the shipped configuration allows the module to import and export.
+/// What `envoy/bearer.yaml` allows the module to import and export.
 #[must_use]
 pub fn capabilities() -> &'static Value {
     static CAPABILITIES: OnceLock<Value> = OnceLock::new();
-    CAPABILITIES.get_or_init(|| {
-        find(&bearer_config(), "allowed_capabilities")
-            .expect("envoy/bearer.yaml lists capabilities")
-            .clone()
-    })
+    CAPABILITIES.get_or_init(|| listed(&bearer_config()))
+}
+
+/// The same of `envoy/authorization-code.yaml`.
+#[must_use]
+pub fn login_capabilities() -> &'static Value {
+    static CAPABILITIES: OnceLock<Value> = OnceLock::new();
+    CAPABILITIES.get_or_init(|| listed(&login_config()))
+}
+
+fn listed(bootstrap: &Value) -> Value {
+    find(bootstrap, "allowed_capabilities")
+        .expect("the shipped configuration lists capabilities")
+        .clone()
+}
+
+/// What the shipped configuration for these methods allows.
+fn capabilities_for(config: &Value) -> &'static Value {
+    let logs_in = config["auth_methods"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|method| *method == "session" || *method == "authorization_code");
+    if logs_in {
+        login_capabilities()
+    } else {
+        capabilities()
+    }
 }
 
 /// The first value under this key, at any depth.
@@ -93,12 +116,12 @@ impl WasmFilter {
             root_id: String::new(),
             vm_id: "oidc".into(),
             module: crate::module(),
+            capabilities: Some(capabilities_for(&config).clone()),
             config,
             env: Vec::new(),
             host_env: Vec::new(),
             stop_iteration: true,
             failure_policy: "FAIL_RELOAD".into(),
-            capabilities: Some(capabilities().clone()),
             disabled: false,
         }
     }

@@ -1,0 +1,296 @@
+//! The provider where people log in: authorization, token and end-session endpoints that hold a client to
+//! the rules, and lie where a test says so.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashMap;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use oidc_filter::http::Call;
+use serde_json::{Value, json};
+use support::issuer::b64;
+
+use crate::form::{only, pairs};
+use crate::random::Random;
+use crate::stage::{ISSUER, key, merged};
+
+/// Where people log in.
+pub const AUTHORIZE: &str = "https://idp.test/realm/authorize";
+/// Where codes and refresh tokens are redeemed.
+pub const TOKEN: &str = "https://idp.test/realm/token";
+/// Where people log out.
+pub const END_SESSION: &str = "https://idp.test/realm/logout";
+/// The client's name.
+pub const CLIENT: &str = "me";
+/// The client's secret: one that has to be encoded.
+pub const SECRET: &str = "the secret+of=me";
+/// Its `client_secret_basic` (RFC 6749 section 2.3.1), made with `printf 'me:the+secret%%2Bof%%3Dme' | base64`.
+const BASIC: &str = "Basic bWU6dGhlK3NlY3JldCUyQm9mJTNEbWU=";
+
+/// How the provider behaves.
+#[derive(Clone, Debug)]
+pub struct Behaves {
+    /// Changes to the claims of ID tokens; a null removes a claim.
+    pub id_claims: Value,
+    /// What stands in for an ID token with these claims.
+    pub forge: Option<fn(&Value) -> String>,
+    /// Whether there is an ID token at all.
+    pub id_token: bool,
+    /// Changes to the claims of access tokens.
+    pub access_claims: Value,
+    /// Whether access tokens are opaque.
+    pub opaque: bool,
+    /// How long access tokens live, in seconds.
+    pub lifetime: u64,
+    /// Whether there are refresh tokens.
+    pub refresh: bool,
+    /// Whether a refresh token is good for one use.
+    pub rotates: bool,
+    /// Whether a refresh brings a new ID token.
+    pub refreshed_id_token: bool,
+    /// How many letters that do not compress an access token carries beside its claims.
+    pub padding: usize,
+    /// Whether callbacks name the issuer (RFC 9207), and as what.
+    pub iss: Option<&'static str>,
+}
+
+impl Default for Behaves {
+    fn default() -> Self {
+        Self {
+            id_claims: json!({}),
+            forge: None,
+            id_token: true,
+            access_claims: json!({}),
+            opaque: false,
+            lifetime: 300,
+            refresh: true,
+            rotates: true,
+            refreshed_id_token: true,
+            padding: 0,
+            iss: None,
+        }
+    }
+}
+
+/// A login, from the form to its last refresh.
+#[derive(Clone, Debug)]
+struct Grant {
+    user: String,
+    nonce: String,
+    redirect_uri: String,
+    challenge: Option<String>,
+    since: u64,
+}
+
+/// The provider's memory.
+#[derive(Default)]
+pub struct Idp {
+    behaves: RefCell<Behaves>,
+    codes: RefCell<HashMap<String, Grant>>,
+    refreshable: RefCell<HashMap<String, Grant>>,
+    issued: RefCell<Vec<String>>,
+    id_tokens: RefCell<Vec<String>>,
+    asked: RefCell<Vec<String>>,
+    proofs: RefCell<Vec<&'static str>>,
+    count: Cell<u64>,
+}
+
+/// What a person brings back from the provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Back {
+    pub(crate) uri: String,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) posts: bool,
+}
+
+impl Idp {
+    /// Changes how it behaves.
+    pub fn set(&self, change: impl FnOnce(&mut Behaves)) {
+        change(&mut self.behaves.borrow_mut());
+    }
+
+    /// All tokens that it gave out.
+    pub(crate) fn issued(&self) -> Vec<String> {
+        self.issued.borrow().clone()
+    }
+
+    /// The URLs that people came to it with, in their order.
+    pub fn asked(&self) -> Ref<'_, Vec<String>> {
+        self.asked.borrow()
+    }
+
+    /// How the client proved itself at the token endpoint: `basic`, `post` or `none`.
+    pub fn proofs(&self) -> Vec<&'static str> {
+        self.proofs.borrow().clone()
+    }
+
+    /// The ID token that came last.
+    #[must_use]
+    pub fn id_token(&self) -> Option<String> {
+        self.id_tokens.borrow().last().cloned()
+    }
+
+    /// All refresh tokens that it gave out.
+    #[must_use]
+    pub fn refresh_tokens(&self) -> Vec<String> {
+        let issued = self.issued.borrow();
+        let refresh = issued.iter().filter(|token| token.starts_with("refresh-"));
+        refresh.cloned().collect()
+    }
+
+    /// Forgets all refresh tokens: somebody logged out there.
+    pub fn forget(&self) {
+        self.refreshable.borrow_mut().clear();
+    }
+
+    /// Somebody comes to log in (OpenID Connect Core section 3.1.2.1), and succeeds.
+    ///
+    /// # Panics
+    /// When the request is not as it must be.
+    pub(crate) fn log_in(&self, url: &str, user: &str, now: u64) -> Back {
+        self.asked.borrow_mut().push(url.to_owned());
+        let (endpoint, query) = url.split_once('?').expect("a query");
+        assert_eq!(endpoint, AUTHORIZE);
+        let query = pairs(query);
+        let get = |name: &str| only(&query, name);
+        assert_eq!(get("response_type"), Some("code"));
+        assert_eq!(get("client_id"), Some(CLIENT));
+        let scope = get("scope").expect("a scope");
+        assert!(scope.split(' ').any(|scope| scope == "openid"), "{scope}");
+        let challenge = get("code_challenge").map(str::to_owned);
+        if let Some(challenge) = &challenge {
+            assert_eq!(get("code_challenge_method"), Some("S256"));
+            assert_eq!(challenge.len(), 43);
+        }
+        let grant = Grant {
+            user: user.to_owned(),
+            nonce: get("nonce").expect("a nonce").to_owned(),
+            redirect_uri: get("redirect_uri").expect("a redirect_uri").to_owned(),
+            challenge,
+            since: now,
+        };
+        let state = get("state").expect("a state").to_owned();
+        let uri = grant.redirect_uri.clone();
+        let code = self.fresh("code");
+        let mut fields = vec![
+            ("code".to_owned(), code.clone()),
+            ("state".to_owned(), state),
+            ("session_state".to_owned(), "there".to_owned()),
+        ];
+        if let Some(iss) = self.behaves.borrow().iss {
+            fields.push(("iss".to_owned(), iss.to_owned()));
+        }
+        self.codes.borrow_mut().insert(code, grant);
+        let posts = get("response_mode") == Some("form_post");
+        Back { uri, fields, posts }
+    }
+
+    /// The token endpoint (RFC 6749 sections 4.1.3, 5 and 6).
+    pub(crate) fn token(&self, call: &Call, now: u64) -> (u16, Value) {
+        let form = pairs(&String::from_utf8_lossy(&call.body));
+        let get = |name: &str| only(&form, name);
+        let refused = |error: &str| (400, json!({"error": error, "error_description": "no"}));
+        let basic = call
+            .headers
+            .iter()
+            .find(|(name, _)| name == "authorization");
+        let proof = match (basic, get("client_secret"), get("client_id")) {
+            (Some((_, value)), None, None) if value == BASIC => "basic",
+            (None, Some(secret), Some(CLIENT)) if secret == SECRET => "post",
+            (None, None, Some(CLIENT)) => "none",
+            _ => return (401, json!({"error": "invalid_client"})),
+        };
+        self.proofs.borrow_mut().push(proof);
+        match get("grant_type") {
+            Some("authorization_code") => {
+                let code = get("code").unwrap_or_default();
+                let Some(grant) = self.codes.borrow_mut().remove(code) else {
+                    return refused("invalid_grant");
+                };
+                let proven = match (&grant.challenge, get("code_verifier")) {
+                    (None, None) => true,
+                    (Some(challenge), Some(verifier)) => {
+                        (43..=128).contains(&verifier.len())
+                            && b64(digest(&SHA256, verifier.as_bytes()).as_ref()) == *challenge
+                    }
+                    _ => false,
+                };
+                if !proven || get("redirect_uri") != Some(grant.redirect_uri.as_str()) {
+                    return refused("invalid_grant");
+                }
+                (200, self.tokens(&grant, now, true))
+            }
+            Some("refresh_token") => {
+                let shown = get("refresh_token").unwrap_or_default();
+                let known = self.refreshable.borrow().get(shown).cloned();
+                let Some(grant) = known else {
+                    return refused("invalid_grant");
+                };
+                let behaves = self.behaves.borrow().clone();
+                if behaves.rotates {
+                    self.refreshable.borrow_mut().remove(shown);
+                }
+                (200, self.tokens(&grant, now, behaves.refreshed_id_token))
+            }
+            _ => refused("unsupported_grant_type"),
+        }
+    }
+
+    fn tokens(&self, grant: &Grant, now: u64, with_id_token: bool) -> Value {
+        let behaves = self.behaves.borrow().clone();
+        let access = if behaves.opaque {
+            self.fresh("access")
+        } else {
+            let claims = json!({
+                "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": "account", "azp": CLIENT,
+                "iat": now, "exp": now + behaves.lifetime, "jti": self.fresh("jti"),
+                "scope": "openid profile", "preferred_username": grant.user,
+                "padding": self.noise(behaves.padding),
+            });
+            key("k1").token(&merged(claims, behaves.access_claims.clone()))
+        };
+        let mut answer = json!({
+            "access_token": access, "token_type": "Bearer", "expires_in": behaves.lifetime,
+            "scope": "openid profile",
+        });
+        let mut issued = vec![access.clone()];
+        if behaves.id_token && with_id_token {
+            let half = digest(&SHA256, access.as_bytes());
+            let claims = json!({
+                "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": CLIENT,
+                "iat": now, "exp": now + 300, "auth_time": grant.since, "nonce": grant.nonce,
+                "at_hash": b64(&half.as_ref()[..16]), "preferred_username": grant.user,
+                "sid": "there",
+            });
+            let claims = merged(claims, behaves.id_claims.clone());
+            let forge = behaves.forge.unwrap_or(|claims| key("k1").token(claims));
+            let token = forge(&claims);
+            answer["id_token"] = token.as_str().into();
+            self.id_tokens.borrow_mut().push(token.clone());
+            issued.push(token);
+        }
+        if behaves.refresh {
+            let token = self.fresh("refresh");
+            answer["refresh_token"] = token.as_str().into();
+            self.refreshable
+                .borrow_mut()
+                .insert(token.clone(), grant.clone());
+            issued.push(token);
+        }
+        self.issued.borrow_mut().extend(issued);
+        answer
+    }
+
+    /// A text that was never there before.
+    fn fresh(&self, kind: &str) -> String {
+        self.count.set(self.count.get() + 1);
+        format!("{kind}-{:016x}", Random::new(self.count.get()).next())
+    }
+
+    fn noise(&self, length: usize) -> String {
+        let random = Random::new(self.count.get());
+        let bytes: Vec<u8> = std::iter::repeat_with(|| random.next().to_le_bytes()[0])
+            .take(length)
+            .collect();
+        b64(&bytes)
+    }
+}
