@@ -45,6 +45,8 @@ enum Next {
     Logout,
     /// Its session needs new tokens.
     Renew(Box<Opened>),
+    /// It is judged when the provider's metadata is known.
+    Discover,
     /// Its token is not known yet.
     Verify(Credential<'static>),
     /// Its visitor has to log in, because of this.
@@ -82,16 +84,14 @@ fn step_zero(policy: &Policy, host: &dyn Host, request: &Request) -> Option<Next
     if request.is_posted_form() && (by_form || logout::may_be_asked_by_body(policy, request)) {
         return Some(Next::ReadForm);
     }
-    if !may_come_back || request.is_posted_form() {
+    if !may_come_back || !request.is_navigation() {
         return None;
     }
     let query = request.query().unwrap_or_default();
     match authorization_code::ticket(policy, host, query) {
         Ok(Some(ticket)) => Some(Next::Callback(ticket)),
         Ok(None) if authorization_code::is_foreign_error(policy, request, query) => {
-            let reason = "an error came to the callback, and no login of ours belongs to it";
-            let refusal = Refusal::bad_credential("foreign_callback", reason);
-            Some(Next::Decided(refuse(policy, host, request, &refusal)))
+            Some(Next::Decided(foreign_error(policy, host, request)))
         }
         Ok(None) => None,
         Err(refusal) => Some(Next::Decided(refuse(policy, host, request, &refusal))),
@@ -112,6 +112,7 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         Ok(session::Outcome::Decided(outcome)) => return decided(*outcome),
         Ok(session::Outcome::Renew(opened)) => return Next::Renew(opened),
         Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
+        Ok(session::Outcome::Undiscovered) => return Next::Discover,
         Err(refusal) => return decided(Err(refusal)),
     }
     if policy.config.methods.has(AuthMethod::Bearer)
@@ -163,8 +164,18 @@ async fn finish(
         next = by_form(&policy, &*host, &request, &body);
         form = Some(body);
     }
+    if matches!(next, Next::Discover) {
+        next = match policy.provider.keys(&host).await {
+            Ok(_) => judge(&policy, &*host, &request),
+            Err(refusal) => Next::Decided(refuse(&policy, &*host, &request, &refusal)),
+        };
+    }
     let outcome = match next {
         Next::Decided(decision) => return decision,
+        Next::Discover => Err(Refusal::unexpected(
+            "discovered_twice",
+            "the provider's metadata was there and is gone",
+        )),
         Next::ReadForm => Err(Refusal::unexpected(
             "form_twice",
             "a form was to be read twice",
@@ -184,22 +195,26 @@ async fn finish(
             Ok(reply) => return Decision::Reply(reply),
             Err(refusal) => Err(refusal),
         },
-        Next::Renew(opened) => match refresh::renew(&policy, &host, &opened.session).await {
-            Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
-            // A provider that is down ends no session whose tokens are good still. Nor does one that knows
-            // the refresh token no more: another worker may have been faster.
-            Err(reason)
-                if (reason.kind == Kind::Unexpected || reason.code == refresh::OVER)
-                    && session::is_good_still(&policy, &opened.session, host.now()) =>
-            {
-                session::kept(&policy, &*host, &request, &opened.session)
+        Next::Renew(opened) => {
+            let is_good =
+                |host: &dyn Host| session::is_good_still(&policy, &opened.session, host.now());
+            match refresh::renew(&policy, &host, &opened.session, is_good(&*host)).await {
+                Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
+                // A provider that is down ends no session whose tokens are good still. Nor does one that
+                // knows the refresh token no more: another worker may have been faster.
+                Err(reason)
+                    if (reason.kind == Kind::Unexpected || reason.code == refresh::OVER)
+                        && is_good(&*host) =>
+                {
+                    session::kept(&policy, &*host, &request, &opened.session)
+                }
+                Err(reason) => match after_session(&policy, &*host, &request, reason) {
+                    Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
+                    Next::Decided(decision) => return decision,
+                    _ => Err(Refusal::unexpected("no_step", "a session led nowhere")),
+                },
             }
-            Err(reason) => match after_session(&policy, &*host, &request, reason) {
-                Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
-                Next::Decided(decision) => return decision,
-                _ => Err(Refusal::unexpected("no_step", "a session led nowhere")),
-            },
-        },
+        }
         Next::Verify(credential) => {
             bearer::authenticate(&policy, &host, &request, &credential).await
         }
@@ -213,6 +228,9 @@ fn by_form(policy: &Policy, host: &dyn Host, request: &Request, body: &[u8]) -> 
     if policy.logs_in() && authorization_code::is_callback_path(policy, request) {
         match authorization_code::ticket(policy, host, body) {
             Ok(Some(ticket)) => return Next::Callback(ticket),
+            Ok(None) if authorization_code::is_foreign_error(policy, request, body) => {
+                return Next::Decided(foreign_error(policy, host, request));
+            }
             Ok(None) => {}
             Err(refusal) => return Next::Decided(refuse(policy, host, request, &refusal)),
         }
@@ -221,6 +239,12 @@ fn by_form(policy: &Policy, host: &dyn Host, request: &Request, body: &[u8]) -> 
         return Next::Logout;
     }
     judge(policy, host, request)
+}
+
+fn foreign_error(policy: &Policy, host: &dyn Host, request: &Request) -> Decision {
+    let reason = "an error came to the callback, and no login of ours belongs to it";
+    let refusal = Refusal::bad_credential("foreign_callback", reason);
+    refuse(policy, host, request, &refusal)
 }
 
 async fn log_in(

@@ -12,7 +12,7 @@ use super::after_login;
 use super::login::{self, Login, MOST_TRIES, Seals, Ticket};
 use super::origin::Origin;
 use super::session;
-use super::token::{check_times_and_issuer, verified_claims};
+use super::token::{verified_claims, verify_given_access_token};
 use crate::authz::Admission;
 use crate::config::{AuthMethod, Secret};
 use crate::failure::Refusal;
@@ -146,7 +146,7 @@ pub fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ti
 /// a new login would only bring the same error.
 pub fn is_foreign_error(policy: &Policy, request: &Request, query: &[u8]) -> bool {
     policy.config.login.redirect_uri.is_some()
-        && request.is_navigation()
+        && (request.is_navigation() || request.is_posted_form())
         && pairs(query).any(|(name, _)| name == b"error")
 }
 
@@ -177,9 +177,13 @@ pub async fn callback(
     }
     let keys = policy.provider.keys(host).await?;
     found.check_issuer(
-        &Issuers::of(config, keys.metadata.issuer.as_deref()),
+        &Issuers::of(config, keys.metadata.issuer.as_deref()).compared(),
         keys.metadata.authorization_response_iss_parameter_supported,
     )?;
+    if login.verifier.is_none() && pkce::is_used(config.login.pkce, &keys.metadata) {
+        // It began under another configuration; a code without PKCE is not taken under this one.
+        return again(policy, host, request, ticket, "the login has no PKCE").await;
+    }
     let code = match found {
         Callback::Code { code, .. } => code,
         Callback::Error {
@@ -330,14 +334,19 @@ async fn redeem(
 pub async fn verified_id_token(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
-    text: &Secret,
+    text: &str,
     rules: &IdTokenRules<'_>,
 ) -> Result<Value, Refusal> {
-    let jws = Jws::parse(text.expose())
+    let jws = Jws::parse(text)
         .map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
     let claims = verified_claims(policy, host, &jws, host.now()).await?;
     id_token::check_claims(&jws, &claims, rules, host.now())?;
     Ok(claims)
+}
+
+/// Whether the client's secret signed this token, and no key of the provider's.
+pub(super) fn is_by_secret(token: &str) -> bool {
+    Jws::parse(token).is_ok_and(|jws| jws.header.alg.is_symmetric())
 }
 
 /// Verifies what the token endpoint gave (OpenID Connect Core section 3.1.3.7) and makes a session of it.
@@ -367,13 +376,9 @@ async fn verified(
             "the token endpoint gave no ID token; `scopes` must hold `openid`",
         ));
     };
-    let claims = verified_id_token(policy, host, text, &rules).await?;
-    // An access token that is a JWT is verified like one that a client shows.
-    if let Ok(access) = Jws::parse(tokens.access_token.expose()) {
-        let claims = verified_claims(policy, host, &access, host.now()).await?;
-        let issuer = keys.metadata.issuer.as_deref();
-        check_times_and_issuer(&claims, config, issuer, host.now())?;
-    }
+    let claims = verified_id_token(policy, host, text.expose(), &rules).await?;
+    let issuer = keys.metadata.issuer.as_deref();
+    verify_given_access_token(policy, host, tokens.access_token.expose(), issuer).await?;
     let now = host.now().seconds();
     let claim = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let kept = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
@@ -385,14 +390,19 @@ async fn verified(
         generation: 0,
         method: AuthMethod::AuthorizationCode.name().to_owned(),
         client_id: client_id(policy).to_owned(),
-        issuer: config.provider.issuer.identifier.clone(),
+        issuer: claim("iss").unwrap_or_default(),
+        by_secret: is_by_secret(text.expose()),
         subject: claim("sub").unwrap_or_default(),
         sid: claim("sid"),
         acr: claim("acr"),
         auth_time: claims.get("auth_time").and_then(Value::as_u64),
         scope: tokens.scope.clone(),
         access_token: Some(tokens.access_token.expose().to_owned()),
-        access_expires: session::end_of(tokens, host.now()),
+        access_expires: session::end_of(
+            tokens.access_token.expose(),
+            tokens.expires_in,
+            host.now(),
+        ),
         id_token: kept(&tokens.id_token),
         refresh_token: kept(&tokens.refresh_token),
     })

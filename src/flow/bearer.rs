@@ -22,7 +22,7 @@ use crate::provider::verify;
 use crate::upstream::{Edits, claim_headers};
 
 /// The query argument of RFC 6750 section 2.3.
-const ARGUMENT: &str = "access_token";
+pub const ARGUMENT: &str = "access_token";
 
 /// Headers that carry a token without the word Bearer (specification section 3).
 const TOKEN_HEADERS: [&str; 2] = ["access-token", "x-access-token"];
@@ -45,6 +45,16 @@ pub fn find<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<'
                 .then(|| in_cookie(config, request))
                 .flatten()
         })
+}
+
+/// The headers that are looked at, in lower case.
+pub fn header_names(config: &Config) -> impl Iterator<Item = &str> {
+    let own = config.bearer.header_name.as_deref();
+    let usual = std::iter::once("authorization").chain(TOKEN_HEADERS);
+    let usual = usual.filter(move |_| own.is_none());
+    own.into_iter()
+        .chain(usual)
+        .filter(|_| config.bearer.looks_in(Where::Header))
 }
 
 /// The hot path: a token whose verdict is known. `None`: it has to be verified.

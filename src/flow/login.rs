@@ -154,6 +154,8 @@ fn with_cookie<T>(
         same_site: settings.same_site,
         http_only: settings.http_only,
         secure: settings.secure.unwrap_or(secure),
+        // A browser that is never closed would collect the logins that nobody ends.
+        max_age: Some(config.login.rolling_timeout).filter(|seconds| *seconds > 0),
     })
 }
 

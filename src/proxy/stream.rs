@@ -12,6 +12,7 @@ use super::host::Door;
 use super::world::{Root, World, world};
 use crate::authz::Admission;
 use crate::engine::{self, Decision, Step};
+use crate::flow::refresh;
 use crate::host::{BodyError, Level, Task, Time};
 use crate::http::{Downstream, Headers, Response};
 use crate::policy::Policy;
@@ -21,6 +22,9 @@ use crate::upstream::{Edits, QueryEdit};
 pub const GO_ON: u32 = 0;
 /// To pause. On Envoy body callbacks still come (with `allow_on_headers_stop_iteration`).
 pub const PAUSE: u32 = 1;
+/// What a body callback answers to pause and slow the client down at the buffer's limit: Envoy only. With 1
+/// a body beyond it is answered 413.
+const PAUSE_AT_WATERMARK: u32 = 2;
 /// To pause and leave the body in the connection: Envoy only. With 1 an upload of more than the
 /// buffer limit (1 MiB) that comes during a callout is answered 413.
 const PAUSE_AND_HOLD_BODY: u32 = 4;
@@ -162,7 +166,7 @@ impl Stream {
             return self.after_step(world, true);
         }
         // Undecided: nothing of it may pass.
-        PAUSE
+        pause_body(world)
     }
 
     /// The body ended with its trailers, which go upstream as headers do.
@@ -173,7 +177,8 @@ impl Stream {
         } else {
             0
         };
-        let answer = self.on_body(world, size, true);
+        // Trailers know no watermark.
+        let answer = self.on_body(world, size, true).min(PAUSE);
         if self.phase.get() != Phase::Replied && !self.strip_trailers() {
             return self.fail(world, "trailers_not_stripped: the host refused an edit");
         }
@@ -198,7 +203,14 @@ impl Stream {
 
     /// The upstream's response has come. Ours does not come here for this: it has its headers already.
     pub fn on_response_headers(&self, world: &World) -> u32 {
-        let downstream = std::mem::take(&mut *self.downstream.borrow_mut());
+        let mut downstream = std::mem::take(&mut *self.downstream.borrow_mut());
+        let policy = self.policy.borrow().clone();
+        if let (Some(policy), Some(mark)) = (policy, &downstream.refresh_mark)
+            && refresh::was_used(&policy, &*Door::of_root(self.root.clone()), mark)
+        {
+            // While the upstream thought, another request got a newer session.
+            downstream.cookies.clear();
+        }
         if self.phase.get() != Phase::Forwarded || downstream.is_empty() {
             return GO_ON;
         }
@@ -212,6 +224,9 @@ impl Stream {
             b"cache-control",
             Downstream::CACHE_CONTROL,
         );
+        for name in Downstream::CACHE_ORDERS {
+            let _ = abi::remove_header(abi::Map::Response, name.as_bytes());
+        }
         let mut added = downstream
             .added()
             .map(|(name, value)| abi::add_header(abi::Map::Response, name.as_bytes(), value));
@@ -282,7 +297,7 @@ impl Stream {
                 self.phase.set(Phase::Paused);
                 if in_body {
                     // What came is buffered here already: it waits for the decision.
-                    PAUSE
+                    pause_body(world)
                 } else if for_body {
                     self.hold
                         .borrow_mut()
@@ -377,6 +392,13 @@ impl Stream {
     }
 }
 
+fn pause_body(world: &World) -> u32 {
+    match world.dialect() {
+        Dialect::Envoy => PAUSE_AT_WATERMARK,
+        Dialect::Kong => PAUSE,
+    }
+}
+
 /// Kong delivers no more than this many header fields, pseudo-headers included.
 const KONG_HEADER_LIMIT: usize = 100;
 
@@ -430,6 +452,9 @@ fn apply_on_kong(edits: &Edits, poison: Option<&Poison>) -> Result<(), abi::Stat
         abi::replace_header(abi::Map::Request, name, value)?;
     }
     if edits.as_get {
+        if abi::header(abi::Map::Request, b"content-type").is_ok() {
+            abi::replace_header(abi::Map::Request, b"content-type", b"")?;
+        }
         make_get()?;
     }
     // Last, and in one step: until it is written, nothing can go upstream.

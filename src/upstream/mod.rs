@@ -11,12 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::authz::{claim, text_values};
-use crate::config::{Config, TokenHeader};
+use crate::config::{AuthMethod, Config, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
-use crate::flow::{Credential, Place};
+use crate::flow::{Credential, Place, bearer};
 use crate::host::Abilities;
 use crate::http::{
-    Downstream, Request, cookie_names, strip_controls, without_argument, without_cookies,
+    Downstream, Request, arguments, cookie_names, strip_controls, without_argument, without_cookies,
 };
 
 /// A header's name and value.
@@ -121,15 +121,56 @@ impl Edits {
                 }
             }
             Some(Place::Query(name)) => edits.query = without_credential(request, name),
-            Some(Place::Cookie(_) | Place::Session) | None => {}
+            Some(Place::Session) => edits.hide_unused(request, config, abilities)?,
+            Some(Place::Cookie(_)) | None => {}
         }
         let hidden_cookie = match hidden {
             Some(Place::Cookie(name)) => Some(name.as_bytes()),
+            Some(Place::Session) => config.bearer.cookie_name.as_deref().map(str::as_bytes),
             _ => None,
         };
         let goes = |name: &[u8]| Some(name) == hidden_cookie || names.owns_cookie(name);
         edits.hide_cookies(request, &goes, abilities)?;
         Ok(edits)
+    }
+
+    /// Takes out what stands where a bearer token may: a session was used instead, and nobody looked at it.
+    /// An upstream might.
+    fn hide_unused(
+        &mut self,
+        request: &Request,
+        config: &Config,
+        abilities: Abilities,
+    ) -> Result<(), Refusal> {
+        if !config.methods.has(AuthMethod::Bearer) {
+            return Ok(());
+        }
+        for name in bearer::header_names(config) {
+            if request.headers.first(name).is_none() || self.writes(name) {
+                continue;
+            }
+            if !abilities.removes_headers && request.headers.only(name).is_none() {
+                return Err(Refusal::new(
+                    Kind::BadRequest,
+                    "credential_repeated",
+                    format!("this host cannot hide `{name}` in several copies"),
+                ));
+            }
+            self.strip.push(name.as_bytes().to_vec());
+        }
+        let query = request.query().unwrap_or_default();
+        if config.bearer.looks_in(Where::Query)
+            && arguments(query, bearer::ARGUMENT).next().is_some()
+        {
+            self.query = without_credential(request, bearer::ARGUMENT);
+        }
+        Ok(())
+    }
+
+    /// Whether a header of this name is set or goes already.
+    fn writes(&self, name: &str) -> bool {
+        let name = name.as_bytes();
+        self.strip.iter().any(|own| own == name) || self.set().any(|(own, _)| own == name)
     }
 
     /// Makes an ordinary request of a login's callback: a GET with this query, and nothing of a form.
