@@ -150,23 +150,27 @@ pub fn is_foreign_error(policy: &Policy, request: &Request, query: &[u8]) -> boo
         && pairs(query).any(|(name, _)| name == b"error")
 }
 
-/// Receives a callback. `posted` is the body of a form.
+/// Receives a callback: by query, or in a form that was read.
 pub async fn callback(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
     request: &Request,
     ticket: Ticket,
-    posted: Option<&[u8]>,
 ) -> Result<Outcome, Refusal> {
     let config = &policy.config;
-    let form = posted.unwrap_or_else(|| request.query().unwrap_or_default());
+    let is_posted = request.is_posted_form();
+    let form = if is_posted {
+        request.body().form()
+    } else {
+        request.query().unwrap_or_default()
+    };
     let found = authorize::read_callback(form)?;
     let keyring = policy.secrets.keyring(config, &**host)?;
     let seals = Seals::new(&keyring, config);
     let login = seals.login(request, &ticket.id);
     let Some(login) = login.filter(|login| login.created == ticket.created) else {
         // A browser holds cookies back on a form that another site sent: once more, from ours.
-        if posted.is_some() && !pairs(form).any(|(name, _)| name == RESUBMITTED.as_bytes()) {
+        if is_posted && !pairs(form).any(|(name, _)| name == RESUBMITTED.as_bytes()) {
             return Ok(Outcome::Reply(resubmit(form)));
         }
         return again(policy, host, request, ticket, "the login's cookie is gone").await;

@@ -14,7 +14,7 @@ use crate::authz::Admission;
 use crate::engine::{self, Decision, Step};
 use crate::flow::refresh;
 use crate::host::{BodyError, Level, Task, Time};
-use crate::http::{Downstream, Headers, Response};
+use crate::http::{Downstream, Headers, MAX_BODY, Response};
 use crate::policy::Policy;
 use crate::upstream::{Edits, QueryEdit};
 
@@ -28,9 +28,6 @@ const PAUSE_AT_WATERMARK: u32 = 2;
 /// To pause and leave the body in the connection: Envoy only. With 1 an upload of more than the
 /// buffer limit (1 MiB) that comes during a callout is answered 413.
 const PAUSE_AND_HOLD_BODY: u32 = 4;
-
-/// The longest body that a decision reads, in bytes.
-const MAX_BODY: usize = 64 << 10;
 
 /// How long a request waits for the first body callback on a host that never makes one.
 const HOPELESS_HOLD_SECONDS: u64 = 5;
@@ -76,6 +73,8 @@ struct Hold {
     since: Option<Time>,
     /// The request ended with its headers, or its body was already handed over.
     over: bool,
+    /// It is longer than what is read.
+    too_large: bool,
 }
 
 impl Stream {
@@ -166,7 +165,7 @@ impl Stream {
             return self.after_step(world, true);
         }
         // Undecided: nothing of it may pass.
-        pause_body(world)
+        self.pause_body(world)
     }
 
     /// The body ended with its trailers, which go upstream as headers do.
@@ -277,6 +276,7 @@ impl Stream {
         let waiting = {
             let mut hold = self.hold.borrow_mut();
             hold.over = true;
+            hold.too_large = body == Err(BodyError::TooLarge);
             hold.waiting.take()
         };
         if let Some(waiting) = waiting {
@@ -297,7 +297,7 @@ impl Stream {
                 self.phase.set(Phase::Paused);
                 if in_body {
                     // What came is buffered here already: it waits for the decision.
-                    pause_body(world)
+                    self.pause_body(world)
                 } else if for_body {
                     self.hold
                         .borrow_mut()
@@ -325,6 +325,16 @@ impl Stream {
                 // The body callback comes only after a Continue; the poison keeps it from the upstream.
                 if for_body { GO_ON } else { PAUSE }
             }
+        }
+    }
+
+    /// What a body callback answers while nothing is decided. A body that is too long to be read is not
+    /// edited either; any other may be, and Envoy lets that be done to a buffered one only.
+    fn pause_body(&self, world: &World) -> u32 {
+        if world.dialect() == Dialect::Envoy && self.hold.borrow().too_large {
+            PAUSE_AT_WATERMARK
+        } else {
+            PAUSE
         }
     }
 
@@ -392,13 +402,6 @@ impl Stream {
     }
 }
 
-fn pause_body(world: &World) -> u32 {
-    match world.dialect() {
-        Dialect::Envoy => PAUSE_AT_WATERMARK,
-        Dialect::Kong => PAUSE,
-    }
-}
-
 /// Kong delivers no more than this many header fields, pseudo-headers included.
 const KONG_HEADER_LIMIT: usize = 100;
 
@@ -428,7 +431,16 @@ fn apply_on_envoy(edits: &Edits) -> Result<(), abi::Status> {
         abi::add_header(abi::Map::Request, b"content-length", b"0")?;
         make_get()?;
     }
+    if let Some(body) = &edits.body {
+        replace_body(body)?;
+    }
     Ok(())
+}
+
+fn replace_body(body: &[u8]) -> Result<(), abi::Status> {
+    let length = body.len().to_string();
+    abi::replace_header(abi::Map::Request, b"content-length", length.as_bytes())?;
+    abi::replace_request_body(body)
 }
 
 /// What describes a body.
@@ -436,7 +448,7 @@ const BODY_HEADERS: [&[u8]; 3] = [b"content-type", b"content-length", b"transfer
 
 fn make_get() -> Result<(), abi::Status> {
     abi::replace_header(abi::Map::Request, b":method", b"GET")?;
-    abi::clear_request_body()
+    abi::replace_request_body(b"")
 }
 
 /// On Kong a removal does not reach the upstream, so the single copy is overwritten with an empty
@@ -456,6 +468,9 @@ fn apply_on_kong(edits: &Edits, poison: Option<&Poison>) -> Result<(), abi::Stat
             abi::replace_header(abi::Map::Request, b"content-type", b"")?;
         }
         make_get()?;
+    }
+    if let Some(body) = &edits.body {
+        replace_body(body)?;
     }
     // Last, and in one step: until it is written, nothing can go upstream.
     match &edits.query {

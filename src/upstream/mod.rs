@@ -34,6 +34,8 @@ pub struct Edits {
     pub query: QueryEdit,
     /// It arrives as a GET without a body: the callback of a login that goes on.
     pub as_get: bool,
+    /// The body that it gets instead of its own: the credential was cut out of it.
+    pub body: Option<Vec<u8>>,
     /// What the client gets beside the upstream's response.
     pub downstream: Downstream,
 }
@@ -70,6 +72,7 @@ impl Edits {
             own: Vec::new(),
             query: QueryEdit::Keep,
             as_get: false,
+            body: None,
             downstream: Downstream::default(),
         };
         edits.hide_cookies(request, &|name| names.owns_cookie(name), abilities)?;
@@ -109,6 +112,7 @@ impl Edits {
             own,
             query: QueryEdit::Keep,
             as_get: false,
+            body: None,
             downstream: Downstream::default(),
         };
         match hidden {
@@ -120,7 +124,14 @@ impl Edits {
                     edits.strip.push(name.to_vec());
                 }
             }
-            Some(Place::Query(name)) => edits.query = without_credential(request, name),
+            Some(Place::Query(names)) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                edits.query = without_credential(request, &names);
+            }
+            Some(Place::Body(names)) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                edits.body = request.body().without(&names);
+            }
             Some(Place::Session) => edits.hide_unused(request, config, abilities)?,
             Some(Place::Cookie(_)) | None => {}
         }
@@ -162,7 +173,7 @@ impl Edits {
         if config.bearer.looks_in(Where::Query)
             && arguments(query, bearer::ARGUMENT).next().is_some()
         {
-            self.query = without_credential(request, bearer::ARGUMENT);
+            self.query = without_credential(request, &[bearer::ARGUMENT]);
         }
         Ok(())
     }
@@ -299,11 +310,13 @@ fn strip(
     Ok(strip)
 }
 
-fn without_credential(request: &Request, name: &str) -> QueryEdit {
+fn without_credential(request: &Request, names: &[&str]) -> QueryEdit {
     let (Some(target), Some(query)) = (request.target(), request.query()) else {
         return QueryEdit::Keep;
     };
-    let query = without_argument(query, name);
+    let query = names
+        .iter()
+        .try_fold(query.to_vec(), |query, name| without_argument(&query, name));
     let mut edited: Vec<u8> = target
         .split(|byte| *byte == b'?')
         .next()
