@@ -78,6 +78,7 @@ impl PrivateJwk {
             return Err(fault("k", "belongs to a symmetric key only; remove it"));
         }
         check_purpose(members)?;
+        check_kind(members, kty)?;
         for name in ["kid", "alg", "x5t", "x5t#S256"] {
             text(members, name)?;
         }
@@ -216,6 +217,21 @@ fn check_purpose(members: &Map<String, Value>) -> Result<(), JwkFault> {
         return Err(fault("key_ops", text));
     }
     Ok(())
+}
+
+/// Members of another type of key would have no effect.
+fn check_kind(members: &Map<String, Value>, kty: &str) -> Result<(), JwkFault> {
+    const RSA: [&str; 7] = ["n", "e", "p", "q", "dp", "dq", "qi"];
+    const CURVE: [&str; 3] = ["crv", "x", "y"];
+    let foreign: &[&'static str] = match kty {
+        "RSA" => &CURVE,
+        "EC" => &RSA,
+        _ => &["n", "e", "p", "q", "dp", "dq", "qi", "y"],
+    };
+    match foreign.iter().find(|name| members.contains_key(**name)) {
+        Some(name) => Err(fault(name, "belongs to a key of another type; remove it")),
+        None => Ok(()),
+    }
 }
 
 fn rsa(members: &Map<String, Value>) -> Result<PrivateKey, JwkFault> {

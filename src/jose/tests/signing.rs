@@ -434,6 +434,14 @@ fn keys_that_cannot_sign_for_us_are_refused() {
     refused(&json!({ "d": "AA" }), "kty", "required");
     refused(&with(&key, json!({ "x": null })), "x", "missing");
     refused(&with(&key, json!({ "crv": "secp256k1" })), "x", "secp256k1");
+    refused(&with(&key, json!({ "p": "AA" })), "p", "another type");
+    refused(&with(&ed25519(), json!({ "y": "AA" })), "y", "another type");
+    let (_, of_rsa) = rsa(KeySize::Rsa2048);
+    refused(
+        &with(&of_rsa, json!({ "crv": "AA" })),
+        "crv",
+        "another type",
+    );
     refused(
         &with(&ed25519(), json!({ "crv": "X25519" })),
         "x",
