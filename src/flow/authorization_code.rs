@@ -74,7 +74,7 @@ pub async fn start(
         None
     };
     let origin = Origin::of(policy, &**host, request);
-    let redirect_uri = match &settings.redirect_uri {
+    let redirect_uri = match &policy.config.clients.first().redirect_uri {
         Some(uri) => uri.to_string(),
         None => origin.url(request.path().unwrap_or(b"/"))?,
     };
@@ -119,12 +119,12 @@ pub async fn start(
 }
 
 pub(super) fn client_id(policy: &Policy) -> &str {
-    policy.config.client.ids.first().map_or("", String::as_str)
+    policy.config.clients.first().id.as_deref().unwrap_or("")
 }
 
 /// Whether a request may be a callback by its path: that of the configured `redirect_uri`, or any.
 pub fn is_callback_path(policy: &Policy, request: &Request) -> bool {
-    match &policy.config.login.redirect_uri {
+    match &policy.config.clients.first().redirect_uri {
         Some(uri) => request.path() == Some(uri.path().as_bytes()),
         None => true,
     }
@@ -145,7 +145,7 @@ pub fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ti
 /// Whether this is an error that comes to the configured callback without a login of ours: answered, for
 /// a new login would only bring the same error.
 pub fn is_foreign_error(policy: &Policy, request: &Request, query: &[u8]) -> bool {
-    policy.config.login.redirect_uri.is_some()
+    policy.config.clients.first().redirect_uri.is_some()
         && (request.is_navigation() || request.is_posted_form())
         && pairs(query).any(|(name, _)| name == b"error")
 }
@@ -309,7 +309,7 @@ async fn redeem(
 ) -> Result<TokenAnswer, Failed> {
     let settings = &policy.config.login;
     let endpoint = policy
-        .token_endpoint(&keys.metadata)
+        .token_endpoint(&keys.metadata, &**host)
         .map_err(Failed::Other)?;
     let call = token::code_grant(
         &endpoint,

@@ -90,7 +90,7 @@ impl<'a> Seals<'a> {
     }
 
     fn binding<'b>(&'b self, id: &'b str) -> [&'b [u8]; 4] {
-        let client = self.config.client.ids.first().map_or("", String::as_str);
+        let client = self.config.clients.first().id.as_deref().unwrap_or("");
         [
             self.config.provider.issuer.identifier.as_bytes(),
             client.as_bytes(),

@@ -16,6 +16,7 @@ pub mod authorize;
 pub mod claims;
 pub mod client_auth;
 pub mod end_session;
+pub mod extra;
 pub mod form;
 pub mod id_token;
 pub mod pkce;

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::authorize::readable;
-use super::client_auth::Credentials;
+use super::client_auth::Proof;
+use super::extra::Extra;
 use super::form::Form;
 use crate::config::Secret;
 use crate::failure::Refusal;
@@ -22,8 +23,10 @@ pub struct TokenEndpoint<'a> {
     pub cluster: String,
     /// How long to wait for the answer, in milliseconds.
     pub timeout_ms: u32,
-    /// Our credentials.
-    pub credentials: Credentials<'a>,
+    /// How we prove it.
+    pub proof: Proof<'a>,
+    /// What the configuration adds to each call.
+    pub extra: Extra,
 }
 
 /// What a code is redeemed with (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
@@ -76,7 +79,11 @@ fn call(endpoint: &TokenEndpoint<'_>, form: Form) -> Call {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    let form = endpoint.credentials.apply(&mut headers, form);
+    endpoint.extra.add_headers(&mut headers);
+    // The proof comes last: nothing that is added can replace it.
+    let form = endpoint
+        .proof
+        .apply(&mut headers, endpoint.extra.add_arguments(form));
     Call {
         method: "POST",
         url: endpoint.url.clone(),

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use super::*;
-use crate::config::ClientAuth;
 use crate::http::Headers;
 use proptest::prelude::*;
 use serde_json::json;
@@ -19,7 +18,10 @@ fn read(body: &Value) -> Result<TokenAnswer, TokenError> {
     read_answer(&answer(200, Some("application/json"), body.to_string()))
 }
 
-fn call_of(method: ClientAuth, make: impl Fn(&TokenEndpoint<'_>) -> Call) -> (Call, String) {
+fn call_of(
+    proof: fn(&Secret) -> Proof<'_>,
+    make: impl Fn(&TokenEndpoint<'_>) -> Call,
+) -> (Call, String) {
     let (url, secret) = (
         Url::parse("https://idp.example/token?t=1").unwrap(),
         Secret::new("s&"),
@@ -28,11 +30,8 @@ fn call_of(method: ClientAuth, make: impl Fn(&TokenEndpoint<'_>) -> Call) -> (Ca
         url: &url,
         cluster: "idp".to_owned(),
         timeout_ms: 1000,
-        credentials: Credentials {
-            id: "me",
-            secret: Some(&secret),
-            method,
-        },
+        proof: proof(&secret),
+        extra: Extra::default(),
     });
     let body = String::from_utf8(call.body.clone()).unwrap();
     (call, body)
@@ -41,16 +40,19 @@ fn call_of(method: ClientAuth, make: impl Fn(&TokenEndpoint<'_>) -> Call) -> (Ca
 #[test]
 fn a_code_is_redeemed_with_all_that_binds_it() {
     let scopes = ["openid".to_owned()];
-    let (call, body) = call_of(ClientAuth::ClientSecretBasic, |endpoint| {
-        let grant = CodeGrant {
-            code: "c/d",
-            redirect_uri: "https://app.example/cb",
-            verifier: Some("v"),
-            scopes: &scopes,
-            audience: &[],
-        };
-        code_grant(endpoint, &grant)
-    });
+    let (call, body) = call_of(
+        |secret| Proof::Basic("me", secret),
+        |endpoint| {
+            let grant = CodeGrant {
+                code: "c/d",
+                redirect_uri: "https://app.example/cb",
+                verifier: Some("v"),
+                scopes: &scopes,
+                audience: &[],
+            };
+            code_grant(endpoint, &grant)
+        },
+    );
     assert_eq!(
         body,
         "grant_type=authorization_code&code=c%2Fd\
@@ -75,9 +77,10 @@ fn a_code_is_redeemed_with_all_that_binds_it() {
 
 #[test]
 fn a_refresh_sends_no_redirect_uri() {
-    let (_, body) = call_of(ClientAuth::ClientSecretPost, |endpoint| {
-        refresh_grant(endpoint, "r t", &[], &[])
-    });
+    let (_, body) = call_of(
+        |secret| Proof::Post("me", secret),
+        |endpoint| refresh_grant(endpoint, "r t", &[], &[]),
+    );
     assert_eq!(
         body, "grant_type=refresh_token&refresh_token=r+t&client_id=me&client_secret=s%26",
         "trap B5"
