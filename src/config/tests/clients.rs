@@ -152,7 +152,7 @@ fn a_request_names_a_client_by_id_or_number() {
 }
 
 #[test]
-fn dx_05_the_argument_has_three_spellings() {
+fn the_argument_has_three_spellings() {
     let (read, _) = clients(json!({ "client_arg": "client_config" })).unwrap();
     assert_eq!(read.argument.name, "client_config");
     assert_eq!(read.argument.headers, ["x-client-config", "client-config"]);
