@@ -26,6 +26,10 @@ pub enum Decision {
 }
 
 /// How far a decision came without waiting.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each request, and most are the large one: a box would be an allocation on the hot path"
+)]
 pub enum Step {
     /// Decided at once.
     Done(Decision),
