@@ -104,7 +104,7 @@ fn a_login_whose_cookie_is_gone_begins_once_more_at_the_provider() {
     browser.wait_for_url(&entrance.url("/wanted?a=b"));
     entrance.page_of_alex("/wanted?a=b");
     let exchanges = browser.exchanges();
-    let statuses: Vec<u16> = posts(&exchanges).iter().map(|post| post.status).collect();
+    let statuses: Vec<u64> = posts(&exchanges).iter().map(|post| post.status).collect();
     // The page, the way back to the provider, and the callback of the second login.
     assert_eq!(statuses, [200, 302, 302], "{exchanges:#?}");
 }
