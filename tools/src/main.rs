@@ -2,11 +2,14 @@
 
 mod check;
 mod schema;
+mod yaml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use check::Kind;
 
 /// OpenID Connect for Envoy and Kong: the command beside the filter.
 #[derive(Parser)]
@@ -26,16 +29,20 @@ enum Command {
     },
     /// Check a configuration; every mistake is printed with its path, and the exit status is 1.
     ///
-    /// References to the environment are read from this command's environment.
+    /// Of an Envoy bootstrap the clusters that lead to the provider are checked as well, and what Envoy is told
+    /// about the filter. References to the environment are read from this command's environment.
     Check {
-        /// The filter's JSON; `-` reads the standard input.
+        /// The filter's JSON, an Envoy bootstrap, or a declarative file of Kong; `-` reads the standard input.
         file: PathBuf,
+        /// What the file is; without it that is seen from the file.
+        #[arg(long)]
+        kind: Option<Kind>,
     },
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Schema { kong } => schema::run(kong),
-        Command::Check { file } => check::run(&file),
+        Command::Check { file, kind } => check::run(&file, kind),
     }
 }
