@@ -1,6 +1,7 @@
 //! The command beside the filter: what can be said about a configuration without a proxy.
 
 mod check;
+mod keys;
 mod schema;
 mod yaml;
 
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use check::Kind;
+use keys::New;
 
 /// OpenID Connect for Envoy and Kong: the command beside the filter.
 #[derive(Parser)]
@@ -38,11 +40,28 @@ enum Command {
         #[arg(long)]
         kind: Option<Kind>,
     },
+    /// Make secrets and keys for a configuration.
+    Keys {
+        #[command(subcommand)]
+        command: Keys,
+    },
+}
+
+#[derive(Subcommand)]
+enum Keys {
+    /// Print a new secret or key: keep it where only the host can read it.
+    New {
+        #[command(subcommand)]
+        what: New,
+    },
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Schema { kong } => schema::run(kong),
         Command::Check { file, kind } => check::run(&file, kind),
+        Command::Keys {
+            command: Keys::New { what },
+        } => keys::run(&what),
     }
 }
