@@ -34,6 +34,8 @@ mod upstream;
 mod verification;
 
 #[cfg(feature = "schema")]
+pub mod reference;
+#[cfg(feature = "schema")]
 pub mod schema;
 
 #[cfg(test)]

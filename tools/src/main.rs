@@ -2,6 +2,7 @@
 
 mod check;
 mod keys;
+mod reference;
 mod schema;
 mod yaml;
 
@@ -40,6 +41,8 @@ enum Command {
         #[arg(long)]
         kind: Option<Kind>,
     },
+    /// Print the reference of all fields, as Markdown.
+    Reference,
     /// Make secrets and keys for a configuration.
     Keys {
         #[command(subcommand)]
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Schema { kong } => schema::run(kong),
         Command::Check { file, kind } => check::run(&file, kind),
+        Command::Reference => reference::run(),
         Command::Keys {
             command: Keys::New { what },
         } => keys::run(&what),
