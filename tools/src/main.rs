@@ -1,6 +1,7 @@
 //! The command beside the filter: what can be said about a configuration without a proxy.
 
 mod check;
+mod convert;
 mod keys;
 mod reference;
 mod schema;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use check::Kind;
+use convert::Target;
 use keys::New;
 
 /// OpenID Connect for Envoy and Kong: the command beside the filter.
@@ -41,6 +43,17 @@ enum Command {
         #[arg(long)]
         kind: Option<Kind>,
     },
+    /// Turn a declarative file of Kong with `openid-connect` plugins into an Envoy bootstrap, or into filter chains.
+    ///
+    /// What cannot be carried over is named on standard error and at the top of the output. The output passes
+    /// `check`; where it would not, there is none, and the fields that stand in the way are named.
+    Convert {
+        /// A declarative file of Kong; `-` reads the standard input.
+        file: PathBuf,
+        /// What it becomes.
+        #[arg(long)]
+        to: Target,
+    },
     /// Print the reference of all fields, as Markdown.
     Reference,
     /// Make secrets and keys for a configuration.
@@ -63,6 +76,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Schema { kong } => schema::run(kong),
         Command::Check { file, kind } => check::run(&file, kind),
+        Command::Convert { file, to } => convert::run(&file, to),
         Command::Reference => reference::run(),
         Command::Keys {
             command: Keys::New { what },

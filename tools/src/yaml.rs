@@ -16,3 +16,11 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
         None => "is not YAML that can be read: one document, with texts as names".to_owned(),
     })
 }
+
+/// Writes a tree.
+///
+/// # Errors
+/// Where the library cannot; a tree of JSON it can.
+pub fn write(tree: &Value) -> Result<String, String> {
+    serde_yaml_ng::to_string(tree).map_err(|why| why.to_string())
+}

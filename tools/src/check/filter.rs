@@ -129,7 +129,7 @@ fn references(tree: &Value, is_meant: &dyn Fn(&str) -> bool) -> Vec<String> {
 }
 
 /// The variable that a text refers to: `{vault://env/my-secret}` is `MY_SECRET`.
-fn variable(value: &Value) -> Option<String> {
+pub fn variable(value: &Value) -> Option<String> {
     let name = value
         .as_str()?
         .strip_prefix("{vault://env/")?
@@ -144,7 +144,7 @@ fn is_below(path: &str, above: &str) -> bool {
 
 /// Members that hold addresses which the filter calls. The browser goes to `authorization_endpoint` and
 /// `end_session_endpoint` by itself.
-const CALLED: [&[&str]; 13] = [
+pub const CALLED: [&[&str]; 13] = [
     &["jwks_endpoint"],
     &["extra_jwks_uris"],
     &["token_endpoint"],

@@ -8,9 +8,9 @@
 
 mod cluster;
 mod envoy;
-mod filter;
+pub mod filter;
 mod kong;
-mod tree;
+pub mod tree;
 
 use std::fmt;
 use std::fs;
@@ -78,6 +78,11 @@ impl Report {
     /// Whether there is no error.
     pub fn is_good(&self) -> bool {
         self.errors.is_empty()
+    }
+
+    /// The errors, as they are printed.
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.iter().map(ToString::to_string).collect()
     }
 }
 
