@@ -221,3 +221,17 @@ fn kongs_filter_may_be_a_text_and_may_be_off() {
         assert!(ran.stdout.contains(part), "{}", ran.stdout);
     }
 }
+
+#[test]
+fn a_list_of_capabilities_has_what_the_filter_needs() {
+    let shipped = fs::read_to_string(own("../../envoy/authorization-code.yaml")).expect("the file");
+    for name in ["proxy_on_request_headers", "proxy_http_call"] {
+        let line = format!("{name}: {{}}\n");
+        assert!(shipped.contains(&line));
+        let ran = check("list.yaml", &shipped.replace(&line, "\n"), &[]);
+        let told = format!(
+            "allowed_capabilities: leaves out what the filter needs, so that it would fail or never be asked; add `{name}: {{}}`"
+        );
+        assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+    }
+}

@@ -117,3 +117,51 @@ impl Programs {
         Ok(Some((output.status.success(), text)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A program in the place of a test, which does this where a field is taken away.
+    fn doubt(name: &str, without: &str) -> Option<String> {
+        let program = std::env::temp_dir().join(format!("parity-{name}-{}", std::process::id()));
+        let text = format!("#!/bin/sh\n[ -z \"$OIDC_FILTER_NEUTRALISE\" ] && exit 0\n{without}\n");
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let programs = Programs(BTreeMap::from([("target".to_owned(), program.clone())]));
+        let test = Test {
+            target: "target".to_owned(),
+            name: "test".to_owned(),
+        };
+        let doubt = programs.doubt(&test, "leeway").unwrap();
+        fs::remove_file(program).unwrap();
+        doubt
+    }
+
+    #[test]
+    fn only_a_test_that_fails_because_the_field_is_gone_proves_it() {
+        let gone = "echo 'neutralised: leeway'";
+        assert_eq!(doubt("notices", &format!("{gone}; exit 1")), None);
+        let not = |name: &str, without: &str, why: &str| {
+            let doubt = doubt(name, without).unwrap_or_else(|| panic!("{name} is believed"));
+            assert!(doubt.contains(why), "{name}: {doubt}");
+        };
+        not("passes", gone, "passes without the field");
+        let refused = format!("{gone}; echo 'neutralised configuration refused: leeway'; exit 1");
+        not("refused", &refused, "is refused");
+        not("elsewhere", "exit 1", "does not set the field");
+        let absent = Test {
+            target: "absent".to_owned(),
+            name: "test".to_owned(),
+        };
+        let programs = Programs(BTreeMap::new());
+        assert!(programs.doubt(&absent, "leeway").unwrap().is_some());
+        assert_eq!(
+            programs.failing(&BTreeSet::from([absent])).unwrap().len(),
+            1
+        );
+    }
+}

@@ -4,6 +4,7 @@ use oidc_filter::config::{AuthMethod, Config, SharedData};
 use serde_json::Value;
 
 use super::Report;
+use super::capabilities;
 use super::cluster;
 use super::filter::{Checked, Embedded, Variable, embedded};
 use super::tree::{at, children, is_a, is_true, join, list, member, text};
@@ -260,6 +261,7 @@ fn inside(site: &Site, bootstrap: &Value, report: &mut Report) {
         return;
     };
     secret(site, &config, report);
+    capabilities::check(site.plugin, &site.plugin_path, &config, report);
     for (field, url) in &endpoints {
         let name = config.cluster_for(url);
         cluster::check(bootstrap, &name, (field, url), &site.path, report);

@@ -188,7 +188,43 @@ fn endpoints(
             found.extend(Url::parse(&text).ok().map(|url| (path, url)));
         }
     }
+    for (index, route) in tree::list(tree, &["routes"]).iter().enumerate() {
+        found.extend(endpoints_of_route(tree, route, index, environment));
+    }
     found
+}
+
+/// The addresses that a route's configuration names in the place of the outer ones.
+fn endpoints_of_route(
+    outer: &Value,
+    route: &Value,
+    index: usize,
+    environment: &dyn Fn(&str) -> Variable,
+) -> Vec<(String, Url)> {
+    let Some(own) = tree::at(route, &["config"]).and_then(Value::as_object) else {
+        return Vec::new();
+    };
+    let mut whole = outer.clone();
+    if let Some(members) = whole.as_object_mut() {
+        members.remove("routes");
+        members.extend(own.clone());
+    }
+    let known = |name: &str| match environment(name) {
+        Variable::Known(value) => Some(value),
+        Variable::Unknown | Variable::Absent => Some(PLACEHOLDER.to_owned()),
+    };
+    // A mistake in it is told where the whole configuration is read.
+    let Ok((config, _)) = Config::parse(whole.to_string().as_bytes(), &known) else {
+        return Vec::new();
+    };
+    let all = endpoints(&config, &whole, environment).into_iter();
+    let named = all.filter_map(|(path, url)| {
+        let name = path.strip_prefix("config.")?;
+        let member = name.split(['.', '[']).next()?;
+        let path = format!("config.routes[{index}].config.{name}");
+        own.contains_key(member).then_some((path, url))
+    });
+    named.collect()
 }
 
 #[cfg(test)]
@@ -233,6 +269,31 @@ mod tests {
                 "config.issuer https://idp.example/realm/.well-known/openid-configuration",
                 "config.extra_jwks_uris[0] https://a.example/keys",
                 "config.extra_jwks_uris[1] https://keys.example/",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_routes_own_addresses_are_called_too() {
+        let outer =
+            json!({ "issuer": "https://idp.example", "jwks_endpoint": "https://idp.example/keys" });
+        let (config, _) = Config::parse(outer.to_string().as_bytes(), &|_| None).unwrap();
+        let mut tree = outer;
+        tree["routes"] = json!([
+            { "match": { "paths": ["/a"] }, "disabled": true },
+            { "match": { "paths": ["/b"] }, "config": { "issuer": "https://other.example", "jwks_endpoint": null } },
+        ]);
+        let found = endpoints(&config, &tree, &|_| Variable::Absent);
+        let shown: Vec<String> = found
+            .iter()
+            .map(|(path, url)| format!("{path} {url}"))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "config.issuer https://idp.example/.well-known/openid-configuration",
+                "config.jwks_endpoint https://idp.example/keys",
+                "config.routes[1].config.issuer https://other.example/.well-known/openid-configuration",
             ]
         );
     }

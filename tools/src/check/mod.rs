@@ -1,11 +1,13 @@
 //! `oidc-filter check`: everything that can be said about a configuration before a proxy reads it.
 //!
 //! - `envoy`: the filters in a bootstrap, and what stands around each
+//! - `capabilities`: what the module may call there
 //! - `cluster`: the clusters that lead to the provider
 //! - `kong`: the filters in a declarative file
 //! - `filter`: the filter's own JSON, alone or found in one of the others
 //! - `tree`: walking through YAML with a path in hand
 
+mod capabilities;
 mod cluster;
 mod envoy;
 pub mod filter;
