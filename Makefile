@@ -42,7 +42,7 @@ modules: setup ## builds the small modules that the tests load beside the filter
 	@find $(TARGET_DIR)/$(WASM_TARGET)/release/examples -maxdepth 1 -name '*.wasm' ! -regex '.*-[0-9a-f]*\.wasm' -exec cp {} dist/modules/ \;
 
 .PHONY: run
-run: wasm ## the demo: Envoy, Keycloak and an echo upstream
+run: wasm ## the demo: a website behind a login, with Envoy and Keycloak
 	@cargo build -p support --bin demo
 	@exec cargo run -q -p support --bin demo
 

@@ -6,11 +6,11 @@
 use std::rc::Rc;
 
 use crate::authz::{self, Admission, Basis, Facts};
-use crate::config::{AuthMethod, ResponseMode};
+use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, authorization_code, bearer, login, logout, refresh, session};
 use crate::host::{Counter, Host, Level, Task};
-use crate::http::{Request, Response};
+use crate::http::{Body, Request, Response};
 use crate::policy::Policy;
 use crate::session::Opened;
 use crate::upstream::Edits;
@@ -26,6 +26,10 @@ pub enum Decision {
 }
 
 /// How far a decision came without waiting.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each request, and most are the large one: a box would be an allocation on the hot path"
+)]
 pub enum Step {
     /// Decided at once.
     Done(Decision),
@@ -37,14 +41,16 @@ pub enum Step {
 enum Next {
     /// Nothing: it is decided.
     Decided(Decision),
-    /// Its form may be a callback or a logout.
-    ReadForm,
+    /// Its body may be a callback or a logout, or hold a credential.
+    ReadBody,
     /// It is the callback of a login.
     Callback(login::Ticket),
     /// It is a logout.
     Logout,
     /// Its session needs new tokens.
     Renew(Box<Opened>),
+    /// It is judged when the provider's metadata is known.
+    Discover,
     /// Its token is not known yet.
     Verify(Credential<'static>),
     /// Its visitor has to log in, because of this.
@@ -80,18 +86,16 @@ fn step_zero(policy: &Policy, host: &dyn Host, request: &Request) -> Option<Next
     let may_come_back = policy.logs_in() && authorization_code::is_callback_path(policy, request);
     let by_form = may_come_back && policy.config.login.response_mode == ResponseMode::FormPost;
     if request.is_posted_form() && (by_form || logout::may_be_asked_by_body(policy, request)) {
-        return Some(Next::ReadForm);
+        return Some(Next::ReadBody);
     }
-    if !may_come_back || request.is_posted_form() {
+    if !may_come_back || !request.is_navigation() {
         return None;
     }
     let query = request.query().unwrap_or_default();
     match authorization_code::ticket(policy, host, query) {
         Ok(Some(ticket)) => Some(Next::Callback(ticket)),
         Ok(None) if authorization_code::is_foreign_error(policy, request, query) => {
-            let reason = "an error came to the callback, and no login of ours belongs to it";
-            let refusal = Refusal::bad_credential("foreign_callback", reason);
-            Some(Next::Decided(refuse(policy, host, request, &refusal)))
+            Some(Next::Decided(foreign_error(policy, host, request)))
         }
         Ok(None) => None,
         Err(refusal) => Some(Next::Decided(refuse(policy, host, request, &refusal))),
@@ -112,15 +116,21 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         Ok(session::Outcome::Decided(outcome)) => return decided(*outcome),
         Ok(session::Outcome::Renew(opened)) => return Next::Renew(opened),
         Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
+        Ok(session::Outcome::Undiscovered) => return Next::Discover,
         Err(refusal) => return decided(Err(refusal)),
     }
-    if policy.config.methods.has(AuthMethod::Bearer)
-        && let Some(credential) = bearer::find(&policy.config, request)
-    {
-        return match bearer::from_cache(policy, host, request, &credential) {
-            Some(outcome) => decided(outcome),
-            None => Next::Verify(credential.into_owned()),
-        };
+    if policy.config.methods.has(AuthMethod::Bearer) {
+        let mut found = bearer::find(&policy.config, request);
+        if found.is_none() && wants_body(policy, request) {
+            return Next::ReadBody;
+        }
+        found = found.or_else(|| bearer::find_behind(&policy.config, request));
+        if let Some(credential) = found {
+            return match bearer::from_cache(policy, host, request, &credential) {
+                Some(outcome) => decided(outcome),
+                None => Next::Verify(credential.into_owned()),
+            };
+        }
     }
     let refusal = Refusal::new(
         Kind::NoCredential,
@@ -132,6 +142,14 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     } else {
         decided(Err(refusal))
     }
+}
+
+/// Whether a credential may stand in the body, which was not read yet.
+fn wants_body(policy: &Policy, request: &Request) -> bool {
+    request.body.is_none()
+        && policy.config.bearer.looks_in(Place::Body)
+        && policy.config.host.request_body == RequestBody::On
+        && Body::is_readable(request)
 }
 
 /// A session that came to its end: a navigation logs in again, anything else is told (C24).
@@ -147,32 +165,42 @@ fn after_session(policy: &Policy, host: &dyn Host, request: &Request, reason: Re
 async fn finish(
     policy: Rc<Policy>,
     host: Rc<dyn Host>,
-    request: Request,
+    mut request: Request,
     mut next: Next,
 ) -> Decision {
-    let mut form = None;
-    if matches!(next, Next::ReadForm) {
-        let body = host.body().await.unwrap_or_else(|error| {
-            let line = format!(
-                "oidc-filter: body_not_read: {error:?} (request {})",
-                request.id()
-            );
-            host.log(Level::Info, &line);
-            Vec::new()
-        });
-        next = by_form(&policy, &*host, &request, &body);
-        form = Some(body);
+    if matches!(next, Next::ReadBody) {
+        let body = match host.body().await {
+            Ok(bytes) => Body::of(&request, bytes),
+            Err(error) => {
+                let line = format!(
+                    "oidc-filter: body_not_read: {error:?} (request {})",
+                    request.id()
+                );
+                host.log(Level::Info, &line);
+                Body::Opaque
+            }
+        };
+        request.body = Some(Rc::new(body));
+        next = by_form(&policy, &*host, &request);
+    }
+    if matches!(next, Next::Discover) {
+        next = match policy.provider.keys(&host).await {
+            Ok(_) => judge(&policy, &*host, &request),
+            Err(refusal) => Next::Decided(refuse(&policy, &*host, &request, &refusal)),
+        };
     }
     let outcome = match next {
         Next::Decided(decision) => return decision,
-        Next::ReadForm => Err(Refusal::unexpected(
-            "form_twice",
-            "a form was to be read twice",
+        Next::Discover => Err(Refusal::unexpected(
+            "discovered_twice",
+            "the provider's metadata was there and is gone",
+        )),
+        Next::ReadBody => Err(Refusal::unexpected(
+            "body_twice",
+            "a body was to be read twice",
         )),
         Next::Callback(ticket) => {
-            match authorization_code::callback(&policy, &host, &request, ticket, form.as_deref())
-                .await
-            {
+            match authorization_code::callback(&policy, &host, &request, ticket).await {
                 Ok(authorization_code::Outcome::Reply(reply)) => return Decision::Reply(reply),
                 Ok(authorization_code::Outcome::Forward(admission, edits)) => {
                     Ok((admission, *edits))
@@ -184,22 +212,26 @@ async fn finish(
             Ok(reply) => return Decision::Reply(reply),
             Err(refusal) => Err(refusal),
         },
-        Next::Renew(opened) => match refresh::renew(&policy, &host, &opened.session).await {
-            Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
-            // A provider that is down ends no session whose tokens are good still. Nor does one that knows
-            // the refresh token no more: another worker may have been faster.
-            Err(reason)
-                if (reason.kind == Kind::Unexpected || reason.code == refresh::OVER)
-                    && session::is_good_still(&policy, &opened.session, host.now()) =>
-            {
-                session::kept(&policy, &*host, &request, &opened.session)
+        Next::Renew(opened) => {
+            let is_good =
+                |host: &dyn Host| session::is_good_still(&policy, &opened.session, host.now());
+            match refresh::renew(&policy, &host, &opened.session, is_good(&*host)).await {
+                Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
+                // A provider that is down ends no session whose tokens are good still. Nor does one that
+                // knows the refresh token no more: another worker may have been faster.
+                Err(reason)
+                    if (reason.kind == Kind::Unexpected || reason.code == refresh::OVER)
+                        && is_good(&*host) =>
+                {
+                    session::kept(&policy, &*host, &request, &opened.session)
+                }
+                Err(reason) => match after_session(&policy, &*host, &request, reason) {
+                    Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
+                    Next::Decided(decision) => return decision,
+                    _ => Err(Refusal::unexpected("no_step", "a session led nowhere")),
+                },
             }
-            Err(reason) => match after_session(&policy, &*host, &request, reason) {
-                Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
-                Next::Decided(decision) => return decision,
-                _ => Err(Refusal::unexpected("no_step", "a session led nowhere")),
-            },
-        },
+        }
         Next::Verify(credential) => {
             bearer::authenticate(&policy, &host, &request, &credential).await
         }
@@ -208,11 +240,18 @@ async fn finish(
     conclude(&policy, &*host, &request, outcome)
 }
 
-/// What a form says: a callback, a logout, or nothing that concerns us.
-fn by_form(policy: &Policy, host: &dyn Host, request: &Request, body: &[u8]) -> Next {
-    if policy.logs_in() && authorization_code::is_callback_path(policy, request) {
+/// What a body says: a callback, a logout, or nothing beside what any request may hold.
+fn by_form(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
+    let body = request.body().form();
+    if policy.logs_in()
+        && request.is_posted_form()
+        && authorization_code::is_callback_path(policy, request)
+    {
         match authorization_code::ticket(policy, host, body) {
             Ok(Some(ticket)) => return Next::Callback(ticket),
+            Ok(None) if authorization_code::is_foreign_error(policy, request, body) => {
+                return Next::Decided(foreign_error(policy, host, request));
+            }
             Ok(None) => {}
             Err(refusal) => return Next::Decided(refuse(policy, host, request, &refusal)),
         }
@@ -221,6 +260,12 @@ fn by_form(policy: &Policy, host: &dyn Host, request: &Request, body: &[u8]) -> 
         return Next::Logout;
     }
     judge(policy, host, request)
+}
+
+fn foreign_error(policy: &Policy, host: &dyn Host, request: &Request) -> Decision {
+    let reason = "an error came to the callback, and no login of ours belongs to it";
+    let refusal = Refusal::bad_credential("foreign_callback", reason);
+    refuse(policy, host, request, &refusal)
 }
 
 async fn log_in(

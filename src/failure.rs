@@ -61,18 +61,18 @@ impl Refusal {
             Kind::NoCredential | Kind::BadCredential => (
                 401,
                 config.failures.unauthorized_message.as_str(),
-                config.failures.unauthorized_redirect.as_ref(),
+                config.clients.first().unauthorized_redirect.as_ref(),
             ),
             Kind::Forbidden => (
                 403,
                 config.failures.forbidden_message.as_str(),
-                config.failures.forbidden_redirect.as_ref(),
+                config.clients.first().forbidden_redirect.as_ref(),
             ),
             Kind::BadRequest => (400, "Bad request", None),
             Kind::Unexpected => (
                 500,
                 UNEXPECTED_MESSAGE,
-                config.failures.unexpected_redirect.as_ref(),
+                config.clients.first().unexpected_redirect.as_ref(),
             ),
         };
         let grpc = request.is_grpc();

@@ -4,12 +4,14 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use crate::cache::{Budget, VerdictCache};
-use crate::config::{AuthMethod, Config};
+use crate::config::{AuthMethod, Client, ClientAuth, Config};
 use crate::failure::Refusal;
 use crate::flow::refresh::Refreshed;
 use crate::host::Host;
-use crate::oauth::client_auth::Credentials;
+use crate::http::Request;
+use crate::oauth::client_auth::{AssertionFacts, Credentials, Proof};
 use crate::oauth::endpoint;
+use crate::oauth::extra::Extra;
 use crate::oauth::token::TokenEndpoint;
 use crate::provider::{Metadata, Provider, Providers};
 use crate::secrets::Secrets;
@@ -81,7 +83,7 @@ impl Policy {
             keyring,
             self.config.session.clone(),
             &self.config.provider.issuer.identifier,
-            &self.config.client.ids,
+            &self.config.clients.ids(),
         ));
         Ok(Some(self.sessions.get_or_init(|| sessions).clone()))
     }
@@ -90,22 +92,55 @@ impl Policy {
     pub fn token_endpoint<'a>(
         &'a self,
         metadata: &'a Metadata,
+        host: &dyn Host,
     ) -> Result<TokenEndpoint<'a>, Refusal> {
         let config = &self.config;
         let url = endpoint(
-            config.login.token_endpoint.as_ref(),
+            config.token.endpoint.as_ref(),
             metadata.token_endpoint.as_ref(),
             "token_endpoint",
         )?;
         let supported = metadata.token_endpoint_auth_methods_supported.as_deref();
-        let credentials =
-            Credentials::of(&config.client, config.client.token_endpoint_auth, supported)
-                .ok_or_else(|| Refusal::unexpected("no_client", "`client_id` is not set"))?;
+        let proof = self.proof(
+            config.clients.first(),
+            config.token.auth,
+            supported,
+            metadata,
+            host,
+        )?;
         Ok(TokenEndpoint {
             url,
             cluster: config.cluster_for(url),
             timeout_ms: config.provider.timeout_ms,
-            credentials,
+            proof,
+            extra: Extra::default(),
+        })
+    }
+
+    /// How one of our clients proves itself at an endpoint: by the method of the endpoint, where the
+    /// configuration names one, and among those that the metadata lists for it.
+    pub fn proof<'a>(
+        &'a self,
+        client: &'a Client,
+        at_endpoint: Option<ClientAuth>,
+        supported: Option<&[String]>,
+        metadata: &Metadata,
+        host: &dyn Host,
+    ) -> Result<Proof<'a>, Refusal> {
+        let config = &self.config;
+        let credentials = Credentials::of(client, at_endpoint, supported)
+            .ok_or_else(|| Refusal::unexpected("no_client", "`client_id` is not set"))?;
+        credentials.proof(|| {
+            let mut random = [0; 48];
+            // A refresh is nobody's request in particular: the host's mark tells it from others.
+            self.secrets
+                .random(config, host, &Request::default(), &mut random)?;
+            let issuer = metadata.issuer.as_deref();
+            Ok(AssertionFacts {
+                audience: issuer.unwrap_or(&config.provider.issuer.identifier),
+                now: host.now(),
+                random,
+            })
         })
     }
 }

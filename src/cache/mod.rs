@@ -159,7 +159,12 @@ fn cost(token: &[u8], verdict: &Verdict) -> usize {
         .iter()
         .map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(64))
         .fold(0, usize::saturating_add);
-    token.len().saturating_add(headers).saturating_add(256)
+    let kept = verdict.token.as_ref().map_or(0, |token| token.len());
+    token
+        .len()
+        .saturating_add(headers)
+        .saturating_add(kept)
+        .saturating_add(256)
 }
 
 /// Equality eight bytes at a time: what `==` becomes on wasm32 goes byte by byte, and a token of 1.3 KB

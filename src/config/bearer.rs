@@ -7,7 +7,7 @@ use super::reader::Reader;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bearer {
     /// Row D `bearer_token_param_type`: in search order (header, query, body, cookie), without
-    /// repetition. Never empty. Default: body, header and query; body is not built yet.
+    /// repetition. Never empty. Default: body, header and query.
     pub places: Vec<Place>,
     /// Row D `bearer_token_header_name`: when set, the only header that is read. Lower case.
     pub header_name: Option<String>,
@@ -57,13 +57,9 @@ impl Bearer {
         let named = reader.choices("bearer_token_param_type", &PLACES);
         let built = named.resolve(
             reader,
-            |place| place != Place::Body,
+            |_| true,
             "names no place, so that no token could be found",
         );
-        if !built.left_out.is_empty() {
-            let text = "the default means header and query: body is not built yet. Write `[\"header\", \"query\"]` to say so";
-            reader.warn("bearer_token_param_type", text);
-        }
         let cookie = reader.checked("bearer_token_cookie_name", cookie_name);
         if built.values.contains(&Place::Cookie)
             && cookie.is_none()

@@ -2,21 +2,20 @@
 
 use url::Url;
 
-use super::client::Client;
+use super::client::Clients;
 use super::fields;
 use super::issuer::http_url;
 use super::methods::{AuthMethod, Methods};
 use super::names::cookie_name;
 use super::reader::Reader;
 use super::session::{SAME_SITES, SameSite, cookie_domain, cookie_path, several};
+use super::token::TokenSettings;
 
-/// How a browser logs in (rows E, F, J and `preserve_query_args` of row B).
+/// How a browser logs in (rows E, J and `preserve_query_args` of row B).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginSettings {
     /// Row E `authorization_endpoint`: replaces the discovered one.
     pub authorization_endpoint: Option<Url>,
-    /// Row F `token_endpoint`: replaces the discovered one.
-    pub token_endpoint: Option<Url>,
     /// Row E `response_mode`, default `query`: how the provider's answer comes back.
     pub response_mode: ResponseMode,
     /// Row E `response_type`: `code`, the one flow there is.
@@ -25,9 +24,6 @@ pub struct LoginSettings {
     pub scopes: Vec<String>,
     /// Row E `audience`: for whom the access token shall be good.
     pub audience: Vec<String>,
-    /// Row E `redirect_uri` (index 0): where the provider sends the browser. `None`: to the request
-    /// that began the login.
-    pub redirect_uri: Option<Url>,
     /// Row E `authorization_query_args_*`.
     pub arguments: AuthorizationArguments,
     /// Row E `require_proof_key_for_code_exchange`. `None`: where the provider announces PKCE.
@@ -48,8 +44,6 @@ pub struct LoginSettings {
     pub tokens: Vec<LoginToken>,
     /// Row J `login_redirect_mode`, default `fragment`: where tokens stand in a redirect.
     pub redirect_mode: RedirectMode,
-    /// Row J `login_redirect_uri` (index 0). `None`: to the URL that began the login.
-    pub redirect: Option<Url>,
     /// Row B `preserve_query_args`, default false: whether the first request's query survives.
     pub preserve_query_args: bool,
 }
@@ -152,16 +146,15 @@ impl LoginSettings {
     pub(super) fn read(
         reader: &mut Reader,
         methods: &mut Methods,
-        client: &Client,
+        clients: &Clients,
+        token: &TokenSettings,
     ) -> LoginSettings {
         let settings = LoginSettings {
             authorization_endpoint: reader.checked("authorization_endpoint", without_fragment),
-            token_endpoint: reader.checked("token_endpoint", without_fragment),
             response_mode: response_mode(reader),
             response_type: response_type(reader),
             scopes: scopes(reader),
             audience: reader.names("audience"),
-            redirect_uri: first(reader, "redirect_uri", without_fragment),
             arguments: arguments(reader),
             pkce: reader.flag_if_set("require_proof_key_for_code_exchange"),
             verify_nonce: reader.flag("verify_nonce"),
@@ -194,14 +187,14 @@ impl LoginSettings {
                     ],
                 )
                 .unwrap_or(RedirectMode::Fragment),
-            redirect: first(reader, "login_redirect_uri", http_url),
             preserve_query_args: reader.flag("preserve_query_args"),
         };
         if methods.enabled.contains(&AuthMethod::AuthorizationCode) {
-            needs_a_client(reader, methods, client);
+            needs_a_client(reader, methods, clients);
         }
         if methods.enabled.contains(&AuthMethod::AuthorizationCode) {
-            client.check_authentication(reader);
+            let endpoint = ("token_endpoint_auth_method", token.auth);
+            clients.check_authentication(reader, &[endpoint]);
             settings.check(reader);
         }
         settings
@@ -277,8 +270,8 @@ impl LoginCookie {
 
 /// The code flow cannot begin without a client. By default all methods are on, so it is left out there;
 /// where it is named, the client is missing.
-fn needs_a_client(reader: &mut Reader, methods: &mut Methods, client: &Client) {
-    if client.ids.first().is_some_and(|id| !id.is_empty()) || reader.failed("client_id") {
+fn needs_a_client(reader: &mut Reader, methods: &mut Methods, clients: &Clients) {
+    if clients.first().id.is_some() || reader.failed("client_id") {
         return;
     }
     let named = serde_json::Value::from(reader.texts("auth_methods"));
@@ -403,20 +396,4 @@ pub(super) fn without_fragment(text: &str) -> Result<Url, String> {
         return Err("has a fragment; write the URL without it".to_owned());
     }
     Ok(url)
-}
-
-/// Kong takes one address per client. Only the first client is in force yet.
-pub(super) fn first(
-    reader: &mut Reader,
-    name: &'static str,
-    check: fn(&str) -> Result<Url, String>,
-) -> Option<Url> {
-    let urls = reader.list(name, check);
-    if urls.len() > 1 {
-        reader.warn(
-            name,
-            "only the first address is used: there is one client in this version",
-        );
-    }
-    urls.into_iter().next()
 }

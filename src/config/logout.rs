@@ -2,8 +2,7 @@
 
 use url::Url;
 
-use super::issuer::http_url;
-use super::login::{first, without_fragment};
+use super::login::without_fragment;
 use super::reader::Reader;
 use super::session::several;
 
@@ -19,8 +18,6 @@ pub struct LogoutSettings {
     pub post_arg: Option<String>,
     /// Row I `logout_uri_suffix`: an end of the path that means logout.
     pub uri_suffix: Option<String>,
-    /// Row I `logout_redirect_uri` (index 0): where the browser ends up.
-    pub redirect_uri: Option<Url>,
     /// Row I `end_session_endpoint`: replaces the discovered one.
     pub end_session_endpoint: Option<Url>,
 }
@@ -54,7 +51,6 @@ impl LogoutSettings {
             query_arg: reader.checked("logout_query_arg", name),
             post_arg: reader.checked("logout_post_arg", name),
             uri_suffix: reader.checked("logout_uri_suffix", suffix),
-            redirect_uri: first(reader, "logout_redirect_uri", http_url),
             end_session_endpoint: reader.checked("end_session_endpoint", without_fragment),
         };
         settings.check(reader);

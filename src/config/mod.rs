@@ -15,11 +15,14 @@ mod bearer;
 mod caching;
 mod cidr;
 mod client;
+mod client_auth;
 mod document;
 mod error;
+mod extras;
 mod failure;
 mod fields;
 mod host;
+mod introspection;
 mod issuer;
 mod login;
 mod logout;
@@ -30,7 +33,9 @@ mod reader;
 mod secret;
 mod session;
 mod table;
+mod token;
 mod upstream;
+mod userinfo;
 mod verification;
 
 #[cfg(feature = "schema")]
@@ -45,10 +50,13 @@ pub use authorization::{Authorization, ClaimRule};
 pub use bearer::{Bearer, JwtSession, Place};
 pub use caching::Caching;
 pub use cidr::{Cidr, TrustedIps};
-pub use client::{Client, ClientAuth};
+pub use client::{Client, ClientArgument, Clients};
+pub use client_auth::ClientAuth;
 pub use error::{ConfigError, Warning};
+pub use extras::{ExtraArguments, ExtraHeaders};
 pub use failure::Failures;
 pub use host::{Clusters, HostSettings, RequestBody, SharedData};
+pub use introspection::{IntrospectionAccept, IntrospectionSettings};
 pub use issuer::Issuer;
 pub use login::{
     AuthorizationArguments, LoginAction, LoginCookie, LoginSettings, LoginToken, RedirectMode,
@@ -59,7 +67,9 @@ pub use methods::{AuthMethod, Methods};
 pub use provider::{IssuerCheck, Provider};
 pub use secret::Secret;
 pub use session::{Bind, SameSite, SessionFact, SessionSettings, Timeouts};
+pub use token::{Grant, Replay, TokenSettings};
 pub use upstream::{ClaimHeader, TokenHeader, Upstream};
+pub use userinfo::{UserinfoAccept, UserinfoSettings};
 pub use verification::Verification;
 
 use url::Url;
@@ -71,13 +81,19 @@ use reader::Reader;
 pub struct Config {
     /// Whom to trust and where to find it: issuer, keys, discovery (rows A, V).
     pub provider: Provider,
-    /// Who we are at the provider (row C).
-    pub client: Client,
+    /// Who we are at the provider (row C, and the addresses that each client has of its own).
+    pub clients: Clients,
     /// The ways in, and what applies to all of them (row B).
     pub methods: Methods,
     /// Where a bearer token is looked for (row D).
     pub bearer: Bearer,
-    /// How a browser logs in (rows E, F, J).
+    /// How the token endpoint is called (row F).
+    pub token: TokenSettings,
+    /// How the introspection endpoint is called (row G).
+    pub introspection: IntrospectionSettings,
+    /// How the userinfo endpoint is called (row H).
+    pub userinfo: UserinfoSettings,
+    /// How a browser logs in (rows E, J).
     pub login: LoginSettings,
     /// How a browser logs out (row I).
     pub logout: LogoutSettings,
@@ -110,12 +126,15 @@ impl Config {
         let document = document::read(json, env)?;
         let mut reader = Reader::new(document);
         let mut methods = Methods::read(&mut reader);
-        let client = Client::read(&mut reader);
-        let login = LoginSettings::read(&mut reader, &mut methods, &client);
+        let clients = Clients::read(&mut reader);
+        let token = TokenSettings::read(&mut reader);
+        let introspection = IntrospectionSettings::read(&mut reader);
+        let userinfo = UserinfoSettings::read(&mut reader);
+        let login = LoginSettings::read(&mut reader, &mut methods, &clients, &token);
         let logout = LogoutSettings::read(&mut reader);
         let provider = Provider::read(&mut reader);
         let bearer = Bearer::read(&mut reader);
-        let verification = Verification::read(&mut reader, &client);
+        let verification = Verification::read(&mut reader, &clients);
         let authorization = Authorization::read(&mut reader);
         let failures = Failures::read(&mut reader);
         let upstream = Upstream::read(&mut reader);
@@ -125,9 +144,12 @@ impl Config {
         let (provider, warnings) = reader.finish(provider)?;
         let config = Config {
             provider,
-            client,
+            clients,
             methods,
             bearer,
+            token,
+            introspection,
+            userinfo,
             login,
             logout,
             verification,

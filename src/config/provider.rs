@@ -2,8 +2,8 @@
 
 use url::Url;
 
+use super::extras::fixed_headers;
 use super::issuer::Issuer;
-use super::names::{header_name, header_value};
 use super::reader::Reader;
 use super::secret::Secret;
 
@@ -50,7 +50,12 @@ impl Provider {
     pub(super) fn read(reader: &mut Reader) -> Option<Provider> {
         let issuer = issuer(reader);
         let using_pseudo_issuer = reader.flag("using_pseudo_issuer");
-        let discovery_headers = discovery_headers(reader);
+        let discovery_headers = fixed_headers(
+            reader,
+            "discovery_headers_names",
+            "discovery_headers_values",
+            &[],
+        );
         let rediscovery_lifetime = reader.seconds("rediscovery_lifetime").unwrap_or(30);
         let issuers_allowed = reader.restriction("issuers_allowed");
         let jwks_endpoint = reader.url("jwks_endpoint");
@@ -109,33 +114,4 @@ fn timeout(reader: &mut Reader) -> u32 {
         Some(milliseconds) => milliseconds,
         None => 10_000,
     }
-}
-
-/// Headers that belong to the call itself.
-const CALL_HEADERS: [&str; 5] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "te",
-];
-
-fn discovery_headers(reader: &mut Reader) -> Vec<(String, Secret)> {
-    let pairs = reader.pairs("discovery_headers_names", "discovery_headers_values");
-    let mut headers = Vec::with_capacity(pairs.len());
-    for (at, (name, value)) in pairs.into_iter().enumerate() {
-        // Sent as they are, so an underscore stays one: this is a header of ours, not a mapped name.
-        match header_name(&name) {
-            Ok(name) if CALL_HEADERS.contains(&name.as_str()) => {
-                let why = format!("`{name}` belongs to the call itself; remove it");
-                reader.error(&format!("discovery_headers_names[{at}]"), why);
-            }
-            Ok(name) => match header_value(&value) {
-                Ok(()) => headers.push((name, Secret::new(value))),
-                Err(why) => reader.error(&format!("discovery_headers_values[{at}]"), why),
-            },
-            Err(why) => reader.error(&format!("discovery_headers_names[{at}]"), why),
-        }
-    }
-    headers
 }

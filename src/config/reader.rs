@@ -346,6 +346,29 @@ impl Reader {
         }
     }
 
+    /// The objects of a list, each with its place; their members are judged like those of the top.
+    pub(super) fn objects(&mut self, name: &str) -> Vec<(usize, Map<String, Value>)> {
+        let Some(value) = self.value(name) else {
+            return Vec::new();
+        };
+        let mut read = Vec::new();
+        for (index, element) in self.elements(name, value).into_iter().enumerate() {
+            let at = format!("{name}[{index}]");
+            let Value::Object(members) = element else {
+                self.error(&at, "write an object");
+                continue;
+            };
+            fields::judge(
+                &format!("{name}[]."),
+                &format!("config.{at}."),
+                &members,
+                &mut self.errors,
+            );
+            read.push((index, members));
+        }
+        read
+    }
+
     /// A list of `{header, path}`: where each header's name stands, the name, the path.
     pub(super) fn claim_headers(&mut self, name: &str) -> Vec<(String, String, Vec<String>)> {
         let Some(value) = self.value(name) else {

@@ -1,6 +1,6 @@
 //! What a token must be before anybody looks at what it says.
 
-use super::client::Client;
+use super::client::Clients;
 use super::reader::Reader;
 use super::secret::Secret;
 
@@ -30,13 +30,13 @@ pub struct Verification {
 const ADVISED_SECRET_BYTES: usize = 32;
 
 impl Verification {
-    pub(super) fn read(reader: &mut Reader, client: &Client) -> Verification {
+    pub(super) fn read(reader: &mut Reader, clients: &Clients) -> Verification {
         if !reader.flag("verify_signature") {
             let text = "false would let anybody in; not supported for bearer. Remove it";
             reader.error("verify_signature", text);
         }
         Verification {
-            hs_secret: hs_secret(reader, client),
+            hs_secret: hs_secret(reader, clients),
             verify_claims: reader.flag("verify_claims"),
             leeway: reader.seconds("leeway").unwrap_or(0),
             max_age: reader.seconds("max_age"),
@@ -46,12 +46,12 @@ impl Verification {
     }
 }
 
-fn hs_secret(reader: &mut Reader, client: &Client) -> Option<Secret> {
+fn hs_secret(reader: &mut Reader, clients: &Clients) -> Option<Secret> {
     if !reader.flag("enable_hs_signatures") {
         return None;
     }
-    let secret = client.secrets.first();
-    match secret.map_or(0, |secret| secret.expose().len()) {
+    let secret = &clients.first().secret;
+    match secret.as_ref().map_or(0, |secret| secret.expose().len()) {
         0 | 1 => {
             let text = "needs a `client_secret` longer than one character: it is the key of these signatures";
             reader.error("enable_hs_signatures", text);
@@ -62,5 +62,5 @@ fn hs_secret(reader: &mut Reader, client: &Client) -> Option<Secret> {
         }
         _ => {}
     }
-    secret.cloned()
+    secret.clone()
 }

@@ -33,7 +33,7 @@ pub fn answer(
             Some(Response::new(200).with_json(&body))
         }
         LoginAction::Redirect => {
-            let place = match &settings.redirect {
+            let place = match &config.clients.first().login_redirect {
                 Some(uri) => uri.to_string(),
                 None if settings.preserve_query_args => target.to_owned(),
                 None => target.split('?').next().unwrap_or("/").to_owned(),

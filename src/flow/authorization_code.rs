@@ -12,7 +12,7 @@ use super::after_login;
 use super::login::{self, Login, MOST_TRIES, Seals, Ticket};
 use super::origin::Origin;
 use super::session;
-use super::token::{check_times_and_issuer, verified_claims};
+use super::token::{verified_claims, verify_given_access_token};
 use crate::authz::Admission;
 use crate::config::{AuthMethod, Secret};
 use crate::failure::Refusal;
@@ -74,7 +74,7 @@ pub async fn start(
         None
     };
     let origin = Origin::of(policy, &**host, request);
-    let redirect_uri = match &settings.redirect_uri {
+    let redirect_uri = match &policy.config.clients.first().redirect_uri {
         Some(uri) => uri.to_string(),
         None => origin.url(request.path().unwrap_or(b"/"))?,
     };
@@ -119,12 +119,12 @@ pub async fn start(
 }
 
 pub(super) fn client_id(policy: &Policy) -> &str {
-    policy.config.client.ids.first().map_or("", String::as_str)
+    policy.config.clients.first().id.as_deref().unwrap_or("")
 }
 
 /// Whether a request may be a callback by its path: that of the configured `redirect_uri`, or any.
 pub fn is_callback_path(policy: &Policy, request: &Request) -> bool {
-    match &policy.config.login.redirect_uri {
+    match &policy.config.clients.first().redirect_uri {
         Some(uri) => request.path() == Some(uri.path().as_bytes()),
         None => true,
     }
@@ -145,28 +145,32 @@ pub fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ti
 /// Whether this is an error that comes to the configured callback without a login of ours: answered, for
 /// a new login would only bring the same error.
 pub fn is_foreign_error(policy: &Policy, request: &Request, query: &[u8]) -> bool {
-    policy.config.login.redirect_uri.is_some()
-        && request.is_navigation()
+    policy.config.clients.first().redirect_uri.is_some()
+        && (request.is_navigation() || request.is_posted_form())
         && pairs(query).any(|(name, _)| name == b"error")
 }
 
-/// Receives a callback. `posted` is the body of a form.
+/// Receives a callback: by query, or in a form that was read.
 pub async fn callback(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
     request: &Request,
     ticket: Ticket,
-    posted: Option<&[u8]>,
 ) -> Result<Outcome, Refusal> {
     let config = &policy.config;
-    let form = posted.unwrap_or_else(|| request.query().unwrap_or_default());
+    let is_posted = request.is_posted_form();
+    let form = if is_posted {
+        request.body().form()
+    } else {
+        request.query().unwrap_or_default()
+    };
     let found = authorize::read_callback(form)?;
     let keyring = policy.secrets.keyring(config, &**host)?;
     let seals = Seals::new(&keyring, config);
     let login = seals.login(request, &ticket.id);
     let Some(login) = login.filter(|login| login.created == ticket.created) else {
         // A browser holds cookies back on a form that another site sent: once more, from ours.
-        if posted.is_some() && !pairs(form).any(|(name, _)| name == RESUBMITTED.as_bytes()) {
+        if is_posted && !pairs(form).any(|(name, _)| name == RESUBMITTED.as_bytes()) {
             return Ok(Outcome::Reply(resubmit(form)));
         }
         return again(policy, host, request, ticket, "the login's cookie is gone").await;
@@ -177,9 +181,13 @@ pub async fn callback(
     }
     let keys = policy.provider.keys(host).await?;
     found.check_issuer(
-        &Issuers::of(config, keys.metadata.issuer.as_deref()),
+        &Issuers::of(config, keys.metadata.issuer.as_deref()).compared(),
         keys.metadata.authorization_response_iss_parameter_supported,
     )?;
+    if login.verifier.is_none() && pkce::is_used(config.login.pkce, &keys.metadata) {
+        // It began under another configuration; a code without PKCE is not taken under this one.
+        return again(policy, host, request, ticket, "the login has no PKCE").await;
+    }
     let code = match found {
         Callback::Code { code, .. } => code,
         Callback::Error {
@@ -301,7 +309,7 @@ async fn redeem(
 ) -> Result<TokenAnswer, Failed> {
     let settings = &policy.config.login;
     let endpoint = policy
-        .token_endpoint(&keys.metadata)
+        .token_endpoint(&keys.metadata, &**host)
         .map_err(Failed::Other)?;
     let call = token::code_grant(
         &endpoint,
@@ -330,14 +338,19 @@ async fn redeem(
 pub async fn verified_id_token(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
-    text: &Secret,
+    text: &str,
     rules: &IdTokenRules<'_>,
 ) -> Result<Value, Refusal> {
-    let jws = Jws::parse(text.expose())
+    let jws = Jws::parse(text)
         .map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
     let claims = verified_claims(policy, host, &jws, host.now()).await?;
     id_token::check_claims(&jws, &claims, rules, host.now())?;
     Ok(claims)
+}
+
+/// Whether the client's secret signed this token, and no key of the provider's.
+pub(super) fn is_by_secret(token: &str) -> bool {
+    Jws::parse(token).is_ok_and(|jws| jws.header.alg.is_symmetric())
 }
 
 /// Verifies what the token endpoint gave (OpenID Connect Core section 3.1.3.7) and makes a session of it.
@@ -367,13 +380,9 @@ async fn verified(
             "the token endpoint gave no ID token; `scopes` must hold `openid`",
         ));
     };
-    let claims = verified_id_token(policy, host, text, &rules).await?;
-    // An access token that is a JWT is verified like one that a client shows.
-    if let Ok(access) = Jws::parse(tokens.access_token.expose()) {
-        let claims = verified_claims(policy, host, &access, host.now()).await?;
-        let issuer = keys.metadata.issuer.as_deref();
-        check_times_and_issuer(&claims, config, issuer, host.now())?;
-    }
+    let claims = verified_id_token(policy, host, text.expose(), &rules).await?;
+    let issuer = keys.metadata.issuer.as_deref();
+    verify_given_access_token(policy, host, tokens.access_token.expose(), issuer).await?;
     let now = host.now().seconds();
     let claim = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let kept = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
@@ -385,14 +394,19 @@ async fn verified(
         generation: 0,
         method: AuthMethod::AuthorizationCode.name().to_owned(),
         client_id: client_id(policy).to_owned(),
-        issuer: config.provider.issuer.identifier.clone(),
+        issuer: claim("iss").unwrap_or_default(),
+        by_secret: is_by_secret(text.expose()),
         subject: claim("sub").unwrap_or_default(),
         sid: claim("sid"),
         acr: claim("acr"),
         auth_time: claims.get("auth_time").and_then(Value::as_u64),
         scope: tokens.scope.clone(),
         access_token: Some(tokens.access_token.expose().to_owned()),
-        access_expires: session::end_of(tokens, host.now()),
+        access_expires: session::end_of(
+            tokens.access_token.expose(),
+            tokens.expires_in,
+            host.now(),
+        ),
         id_token: kept(&tokens.id_token),
         refresh_token: kept(&tokens.refresh_token),
     })

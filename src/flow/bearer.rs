@@ -22,12 +22,12 @@ use crate::provider::verify;
 use crate::upstream::{Edits, claim_headers};
 
 /// The query argument of RFC 6750 section 2.3.
-const ARGUMENT: &str = "access_token";
+pub const ARGUMENT: &str = "access_token";
 
 /// Headers that carry a token without the word Bearer (specification section 3).
 const TOKEN_HEADERS: [&str; 2] = ["access-token", "x-access-token"];
 
-/// The first token that the request shows: header, then query, then cookie. The first hit ends the
+/// The first token that the request shows in its headers: header, then query. The first hit ends the
 /// search; whether it is any good is not asked here.
 pub fn find<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<'a>> {
     let places = &config.bearer;
@@ -39,12 +39,36 @@ pub fn find<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<'
                 .then(|| in_query(request))
                 .flatten()
         })
+}
+
+/// The places behind those: body, then cookie.
+pub fn find_behind(config: &Config, request: &Request) -> Option<Credential<'static>> {
+    let places = &config.bearer;
+    let in_body = || {
+        let tokens = request.body().arguments(ARGUMENT);
+        let token = one_of(tokens.iter().map(Vec::as_slice))?;
+        Some(credential(token, Place::Body(vec![ARGUMENT.to_owned()])).into_owned())
+    };
+    places
+        .looks_in(Where::Body)
+        .then(in_body)
+        .flatten()
         .or_else(|| {
             places
                 .looks_in(Where::Cookie)
-                .then(|| in_cookie(config, request))
+                .then(|| in_cookie(config, request).map(Credential::into_owned))
                 .flatten()
         })
+}
+
+/// The headers that are looked at, in lower case.
+pub fn header_names(config: &Config) -> impl Iterator<Item = &str> {
+    let own = config.bearer.header_name.as_deref();
+    let usual = std::iter::once("authorization").chain(TOKEN_HEADERS);
+    let usual = usual.filter(move |_| own.is_none());
+    own.into_iter()
+        .chain(usual)
+        .filter(|_| config.bearer.looks_in(Where::Header))
 }
 
 /// The hot path: a token whose verdict is known. `None`: it has to be verified.
@@ -220,7 +244,7 @@ fn in_header<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<
 fn in_query(request: &Request) -> Option<Credential<'_>> {
     let tokens: Vec<_> = arguments(request.query()?, ARGUMENT).take(2).collect();
     let token = one_of(tokens.iter().map(Vec::as_slice))?;
-    Some(credential(token, Place::Query(ARGUMENT)).into_owned())
+    Some(credential(token, Place::Query(vec![ARGUMENT.to_owned()])).into_owned())
 }
 
 fn in_cookie<'a>(config: &'a Config, request: &'a Request) -> Option<Credential<'a>> {

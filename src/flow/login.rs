@@ -90,7 +90,7 @@ impl<'a> Seals<'a> {
     }
 
     fn binding<'b>(&'b self, id: &'b str) -> [&'b [u8]; 4] {
-        let client = self.config.client.ids.first().map_or("", String::as_str);
+        let client = self.config.clients.first().id.as_deref().unwrap_or("");
         [
             self.config.provider.issuer.identifier.as_bytes(),
             client.as_bytes(),
@@ -154,6 +154,8 @@ fn with_cookie<T>(
         same_site: settings.same_site,
         http_only: settings.http_only,
         secure: settings.secure.unwrap_or(secure),
+        // A browser that is never closed would collect the logins that nobody ends.
+        max_age: Some(config.login.rolling_timeout).filter(|seconds| *seconds > 0),
     })
 }
 

@@ -65,11 +65,16 @@ pub async fn run(
             session
                 .as_ref()
                 .and_then(|session| session.id_token.as_deref()),
-            config.client.ids.first().map(String::as_str),
-            settings.redirect_uri.as_ref(),
+            config.clients.first().id.as_deref(),
+            config.clients.first().logout_redirect.as_ref(),
             None,
         )),
-        None => settings.redirect_uri.as_ref().map(ToString::to_string),
+        None => config
+            .clients
+            .first()
+            .logout_redirect
+            .as_ref()
+            .map(ToString::to_string),
     };
     let reply = match place {
         Some(place) => Response::new(302).with("location", place.as_bytes()),

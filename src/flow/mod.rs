@@ -35,8 +35,10 @@ impl Credential<'_> {
 pub enum Place {
     /// The header of this name, in lower case.
     Header(Cow<'static, str>),
-    /// The query argument of this name.
-    Query(&'static str),
+    /// The query arguments of these names.
+    Query(Vec<String>),
+    /// The arguments of these names in the body.
+    Body(Vec<String>),
     /// The cookie of this name.
     Cookie(String),
     /// In the session: its cookies never reach the upstream.

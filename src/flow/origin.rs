@@ -69,7 +69,7 @@ impl Origin {
     /// Whether cookies are for secure connections only: a configured `redirect_uri` says so, or else the
     /// scheme.
     pub fn is_secure(&self, config: &Config) -> bool {
-        match &config.login.redirect_uri {
+        match &config.clients.first().redirect_uri {
             Some(uri) => uri.scheme() == "https",
             None => self.connection.scheme == "https",
         }

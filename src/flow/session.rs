@@ -6,7 +6,8 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::origin::Origin;
-use super::token::end_by_age;
+use super::refresh;
+use super::token::{end_by_age, end_of_login};
 use super::{Credential, Place};
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
 use crate::config::{AuthMethod, Bind, SessionFact};
@@ -14,7 +15,7 @@ use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::{Downstream, Request, cookie_names, strip_controls};
 use crate::jose::Jws;
-use crate::oauth::token::TokenAnswer;
+use crate::oauth::claims::{Issuers, date};
 use crate::policy::Policy;
 use crate::session::{Found, Jar, Opened, Session, Sessions, State, is_piece_of};
 use crate::upstream::{Edits, Pair, claim_headers};
@@ -33,6 +34,8 @@ pub enum Outcome {
     Renew(Box<Opened>),
     /// It has come to its end.
     Over(Refusal),
+    /// Whether its issuer counts is known when the provider's metadata is.
+    Undiscovered,
 }
 
 /// Looks for a session and judges the request by it.
@@ -44,7 +47,7 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
     let Some(sessions) = policy.sessions(host)? else {
         return Ok(Outcome::None);
     };
-    let bound = bind(policy, host, request);
+    let bound = bind(policy, host, request)?;
     let key = key(policy, request, &bound);
     let now = host.now();
     let known = policy.opened.borrow().get(&key, now);
@@ -69,6 +72,12 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
         // As if it were not there: whoever comes back after a night logs in again.
         return Ok(Outcome::None);
     };
+    match vouched(policy, session) {
+        Vouched::Yes => {}
+        // One of another route, whose rules are wider: none here.
+        Vouched::No => return Ok(Outcome::None),
+        Vouched::Undiscovered => return Ok(Outcome::Undiscovered),
+    }
     match token_state(policy, session, now) {
         Token::Good => {}
         Token::Renew => return Ok(Outcome::Renew(opened)),
@@ -96,10 +105,12 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
             next.touch(now);
         }
         downstream.cookies = written(policy, host, request, &sessions, &next, Some(&opened))?;
+        downstream.refresh_mark = session.refresh_token.as_deref().map(refresh::mark);
     } else {
         // Not in a moment when a header tells how many seconds are left.
+        let quiet = session.quiet(&policy.config.session.timeouts, now);
         let ttl = if policy.config.session.request_headers.is_empty() {
-            CACHED
+            quiet.map_or(CACHED, |quiet| quiet.min(CACHED))
         } else {
             0
         };
@@ -112,8 +123,34 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
     Ok(Outcome::Decided(Box::new(decided)))
 }
 
-/// How long an opened session is not opened again, in seconds: shorter than the steps of its timeouts.
+/// The longest that an opened session is not opened again, in seconds.
 const CACHED: u64 = 10;
+
+enum Vouched {
+    Yes,
+    No,
+    Undiscovered,
+}
+
+/// Whether this policy would take the word of those who vouched for a session when it was made: routes
+/// share sessions, and need not share their rules.
+fn vouched(policy: &Policy, session: &Session) -> Vouched {
+    let config = &policy.config;
+    if session.by_secret && config.verification.hs_secret.is_none() {
+        return Vouched::No;
+    }
+    let keys = policy.provider.current();
+    let discovered = keys
+        .as_deref()
+        .and_then(|keys| keys.metadata.issuer.as_deref());
+    if Issuers::of(config, discovered).accept(&session.issuer) {
+        Vouched::Yes
+    } else if keys.is_none() && config.provider.issuers_allowed.is_empty() {
+        Vouched::Undiscovered
+    } else {
+        Vouched::No
+    }
+}
 
 /// Judges the request by a session that was just renewed: its new cookie goes to the client.
 pub fn renewed(
@@ -217,12 +254,10 @@ pub fn current(
         return Ok(None);
     };
     let now = host.now();
-    let bound = bind(policy, host, request);
+    let bound = bind(policy, host, request)?;
     let live = |session: &Session| {
-        matches!(
-            session.state(&policy.config.session.timeouts, now),
-            State::Live { .. }
-        )
+        let state = session.state(&policy.config.session.timeouts, now);
+        matches!(state, State::Live { .. }) && !matches!(vouched(policy, session), Vouched::No)
     };
     Ok(match sessions.find(&request.headers, &bound, now) {
         Found::One(opened) => Some(opened.session).filter(live),
@@ -238,7 +273,7 @@ fn written(
     session: &Session,
     opened: Option<&Opened>,
 ) -> Result<Vec<String>, Refusal> {
-    let bound = bind(policy, host, request);
+    let bound = bind(policy, host, request)?;
     let nonce = policy.secrets.nonce(&policy.config, host, request)?;
     let secure = Origin::of(policy, host, request).is_secure(&policy.config);
     sessions
@@ -252,14 +287,15 @@ fn written(
 }
 
 /// What a session is bound to beside its secret (`session_bind`).
-fn bind(policy: &Policy, host: &dyn Host, request: &Request) -> Vec<u8> {
+fn bind(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Vec<u8>, Refusal> {
     let mut bound = Vec::new();
     for what in &policy.config.session.bind {
         let value = match what {
-            Bind::Ip => {
-                let peer = host.connection(request).peer;
-                peer.map_or_else(Vec::new, |ip| ip.to_string().into_bytes())
-            }
+            Bind::Ip => match host.connection(request).peer {
+                Some(ip) => ip.to_string().into_bytes(),
+                // Bound to nothing, it would be good everywhere.
+                None => return Err(Refusal::unexpected("no_peer", NO_PEER)),
+            },
             Bind::Scheme => host.connection(request).scheme.into_bytes(),
             Bind::UserAgent => request
                 .headers
@@ -270,8 +306,11 @@ fn bind(policy: &Policy, host: &dyn Host, request: &Request) -> Vec<u8> {
         bound.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
         bound.extend_from_slice(&value);
     }
-    bound
+    Ok(bound)
 }
+
+const NO_PEER: &str = "`session_bind` has `ip`, and the host does not say who the client is; set \
+     `use_remote_address: true` in Envoy's connection manager";
 
 /// Whether the request has a cookie of the session's name.
 fn shows_cookie(policy: &Policy, request: &Request) -> bool {
@@ -327,7 +366,11 @@ fn verdict_of_tokens(
     let none = Value::Null;
     // Rules look at the access token; where that is opaque, at the ID token (specification section 8).
     let judged = access.as_ref().or(id.as_ref()).unwrap_or(&none);
-    let by_age = end_by_age(id.as_ref().unwrap_or(judged), config, now);
+    // A refreshed ID token may leave `auth_time` out (OpenID Connect Core section 12.2).
+    let by_age = match session.auth_time {
+        Some(login) => end_of_login(Some(Time::of_seconds(login)), config, now),
+        None => end_by_age(id.as_ref().unwrap_or(judged), config, now),
+    };
     let ends = session
         .access_expires
         .map(|end| Time::of_seconds(end).plus_seconds(config.verification.leeway));
@@ -392,8 +435,8 @@ fn conclude(
     Ok((admission, edits))
 }
 
-/// What makes an upstream answer 304 (RFC 9110 section 13.1).
-const CONDITIONS: [&str; 2] = ["if-none-match", "if-modified-since"];
+/// What makes an upstream answer 304 (RFC 9110 section 13.1), and what asks for a part on such a condition.
+const CONDITIONS: [&str; 3] = ["if-none-match", "if-modified-since", "if-range"];
 
 enum Token {
     Good,
@@ -425,14 +468,12 @@ pub fn is_good_still(policy: &Policy, session: &Session, now: Time) -> bool {
         .is_none_or(|end| now.seconds() < end.saturating_add(leeway))
 }
 
-/// When an access token ends, in seconds: by the token endpoint's word, else by its own.
-pub fn end_of(tokens: &TokenAnswer, now: Time) -> Option<u64> {
-    let told = tokens
-        .expires_in
-        .map(|lifetime| now.seconds().saturating_add(lifetime));
-    told.or_else(|| {
-        claims_of(tokens.access_token.expose())?
-            .get("exp")?
-            .as_u64()
-    })
+/// When an access token that came at `received` ends, in seconds: by the token endpoint's word or by its
+/// own, whichever comes first.
+pub fn end_of(access_token: &str, expires_in: Option<u64>, received: Time) -> Option<u64> {
+    let told = expires_in.map(|lifetime| received.seconds().saturating_add(lifetime));
+    let own = claims_of(access_token)
+        .and_then(|claims| date(&claims, "exp").ok().flatten())
+        .map(Time::seconds);
+    told.into_iter().chain(own).min()
 }

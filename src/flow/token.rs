@@ -9,6 +9,7 @@ use crate::failure::{Kind, Refusal};
 use crate::host::{Host, Time};
 use crate::jose::Jws;
 use crate::oauth::claims::{Issuers, date};
+use crate::oauth::id_token::LEAST_LEEWAY;
 use crate::policy::Policy;
 use crate::provider::verify;
 
@@ -32,6 +33,23 @@ pub async fn verified_claims(
         })
 }
 
+/// Verifies an access token that the token endpoint gave, if it is a JWT: like one that a client shows. It
+/// is a moment old, so clocks that differ a little are forgiven as with ID tokens.
+pub async fn verify_given_access_token(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    text: &str,
+    discovered_issuer: Option<&str>,
+) -> Result<(), Refusal> {
+    let Ok(jws) = Jws::parse(text) else {
+        return Ok(());
+    };
+    let claims = verified_claims(policy, host, &jws, host.now()).await?;
+    let leeway = policy.config.verification.leeway.max(LEAST_LEEWAY);
+    check_issuer(&claims, &policy.config, discovered_issuer)?;
+    check_times(&claims, leeway, host.now()).map(|_| ())
+}
+
 /// Checks `iss`, `exp`, `nbf` and `iat`, each where present, and gives the moment until which the
 /// token counts. At that very moment it no longer does (DX-18).
 pub fn check_times_and_issuer(
@@ -41,7 +59,10 @@ pub fn check_times_and_issuer(
     now: Time,
 ) -> Result<Option<Time>, Refusal> {
     check_issuer(claims, config, discovered_issuer)?;
-    let leeway = config.verification.leeway;
+    check_times(claims, config.verification.leeway, now)
+}
+
+fn check_times(claims: &Value, leeway: u64, now: Time) -> Result<Option<Time>, Refusal> {
     for (name, code) in [
         ("nbf", "token_not_yet_valid"),
         ("iat", "token_from_the_future"),
@@ -67,11 +88,23 @@ pub fn check_times_and_issuer(
 
 /// The end of the token under `max_age` (`auth_time` and so many seconds): an age rule, hence 403.
 pub fn end_by_age(claims: &Value, config: &Config, now: Time) -> Result<Option<Time>, Refusal> {
+    match config.verification.max_age {
+        Some(_) => end_of_login(date(claims, "auth_time")?, config, now),
+        None => Ok(None),
+    }
+}
+
+/// The same for a login at this time.
+pub fn end_of_login(
+    login: Option<Time>,
+    config: &Config,
+    now: Time,
+) -> Result<Option<Time>, Refusal> {
     let Some(max_age) = config.verification.max_age else {
         return Ok(None);
     };
     let too_old = |reason| Err(Refusal::new(Kind::Forbidden, "login_too_old", reason));
-    match date(claims, "auth_time")? {
+    match login {
         None => too_old("`max_age` is set and the token has no `auth_time`"),
         Some(login) => {
             let end = login

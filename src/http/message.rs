@@ -1,11 +1,15 @@
 //! Messages that we write: a reply to the client, a call to a provider and its answer.
+//!
+//! Their `Debug` prints no value: cookies, tokens and secrets are among them.
+
+use std::fmt;
 
 use url::Url;
 
 use super::{Headers, strip_controls};
 
 /// Our own reply to the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
@@ -59,10 +63,13 @@ impl Response {
 ///
 /// Whoever keeps a copy of a response that carries a credential could hand it to somebody else: with
 /// the first cookie or token it becomes `private, no-store`, and varies with what it depends on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Downstream {
     /// `Set-Cookie` values.
     pub cookies: Vec<String>,
+    /// The mark of the refresh token in these cookies ([`crate::flow::refresh::mark`]): once it was used,
+    /// they are older than what the client has, and do not go.
+    pub refresh_mark: Option<[u8; 32]>,
     /// Other headers, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
 }
@@ -84,6 +91,10 @@ impl Downstream {
             .chain(headers)
     }
 
+    /// Headers by which a cache between would keep such a response all the same (RFC 9213, and Akamai's
+    /// older one).
+    pub const CACHE_ORDERS: [&str; 2] = ["cdn-cache-control", "surrogate-control"];
+
     /// What `Cache-Control` of such a response becomes.
     pub const CACHE_CONTROL: &[u8] = b"private, no-store";
 }
@@ -92,7 +103,7 @@ impl Downstream {
 const VARY: &[u8] = b"Cookie, Authorization";
 
 /// A request to a provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     /// `GET` or `POST`.
     pub method: &'static str,
@@ -117,4 +128,36 @@ pub struct Answer {
     pub headers: Headers,
     /// The whole body.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("headers", &names)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Downstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Downstream")
+            .field("cookies", &self.cookies.len())
+            .field("headers", &self.headers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = (self.url.host_str(), self.url.path());
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("place", &place)
+            .field("cluster", &self.cluster)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }

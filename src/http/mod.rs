@@ -2,6 +2,7 @@
 //!
 //! Header values are bytes and stay bytes: a stranger may send any (`0x80..=0xFF` pass both hosts).
 
+mod body;
 mod cookies;
 mod headers;
 mod message;
@@ -9,6 +10,7 @@ mod page;
 mod query;
 mod request;
 
+pub use body::{Body, MAX_BODY};
 pub use cookies::{cookie_names, cookie_values, without_cookies};
 pub use headers::{Headers, same_name, strip_controls};
 pub use message::{Answer, Call, Downstream, Response};

@@ -1,18 +1,30 @@
 //! The request a client sent, as far as a decision needs it.
 
-use super::Headers;
+use std::rc::Rc;
+
+use super::{Body, Headers};
 
 /// A client's request before anything of it went upstream.
 #[derive(Clone, Default)]
 pub struct Request {
     /// All headers, the pseudo-headers `:method`, `:path`, `:authority`, `:scheme` among them.
     pub headers: Headers,
+    /// The body, once it was read.
+    pub body: Option<Rc<Body>>,
 }
 
 impl Request {
     /// A request with these headers.
     pub fn new(headers: Headers) -> Request {
-        Request { headers }
+        Request {
+            headers,
+            body: None,
+        }
+    }
+
+    /// The body; nothing is in one that was not read.
+    pub fn body(&self) -> &Body {
+        self.body.as_deref().unwrap_or(&Body::Opaque)
     }
 
     /// The method; empty when the host names none.

@@ -1,4 +1,4 @@
-//! Public keys of all kinds: the only file that knows the cryptographic libraries.
+//! Public keys of all kinds: with `private_key` the only file that knows the cryptographic libraries.
 //!
 //! Everything in it is public, so nothing here has to take constant time.
 

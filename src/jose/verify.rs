@@ -12,7 +12,7 @@ use crate::host::SignatureCheck;
 
 /// The shortest secret that verifies anything, in bytes. Kong takes a secret of one character for a
 /// configuration that lost its secret.
-const SHORTEST_SECRET: usize = 2;
+pub(super) const SHORTEST_SECRET: usize = 2;
 
 /// What came of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,6 +28,14 @@ impl<'a> Issuers<'a> {
         }
     }
 
+    /// The same, compared in any case: RFC 9207 section 2.4 knows no exception.
+    pub fn compared(self) -> Issuers<'a> {
+        Issuers {
+            compare: true,
+            ..self
+        }
+    }
+
     /// Whether this issuer counts.
     pub fn accept(&self, issuer: &str) -> bool {
         if self.allowed.is_empty() {

@@ -46,6 +46,13 @@ impl Form {
         self.with(name, &joined)
     }
 
+    /// The pairs whose names are not `unwanted`.
+    #[must_use]
+    pub fn without(mut self, unwanted: impl Fn(&str) -> bool) -> Form {
+        self.pairs.retain(|(name, _)| !unwanted(name));
+        self
+    }
+
     /// Whether a pair of this name is there.
     pub fn has(&self, name: &str) -> bool {
         self.pairs.iter().any(|(own, _)| own == name)

@@ -36,7 +36,7 @@ pub struct IdTokenRules<'a> {
 /// How far ahead of ours a provider's clock may be for `iat` and `nbf`, in seconds, where `leeway` is
 /// not greater. The token was made a moment ago, and without this every login would fail at a
 /// provider that is one second ahead (FAPI 2.0 Security Profile section 5.3.2.1 demands as much).
-const LEAST_LEEWAY: u64 = 10;
+pub const LEAST_LEEWAY: u64 = 10;
 
 /// Checks the claims and gives the moment until which the token counts.
 pub fn check_claims(

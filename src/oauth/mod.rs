@@ -4,22 +4,29 @@
 //!
 //! 1. [`pkce`] and [`authorize`]: the URL that the browser is sent to, and the callback that it comes
 //!    back with.
-//! 2. [`client_auth`] and [`token`]: who we are at the token endpoint, the two grants of a browser's
-//!    session, and the endpoint's answer.
+//! 2. [`client_choice`], [`client_auth`] and [`token`]: which of our clients a request means, how it proves
+//!    itself, the grants at the token endpoint, and the endpoint's answer.
 //! 3. [`id_token`]: what the ID token must say. Its signature is verified by `provider::verify`.
-//! 4. [`end_session`]: the URL that ends the login at the provider.
+//! 4. [`introspection`] and [`userinfo`]: what the provider says of a token, and of the person behind it.
+//! 5. [`end_session`]: the URL that ends the login at the provider.
 //!
 //! Nothing here calls, waits or remembers: each function makes a request or judges an answer. [`form`]
-//! is the encoding that all of them share, [`claims`] what ID tokens and access tokens have in common.
+//! is the encoding that all of them share, [`extra`] what the configuration adds to a call, [`answer`] what
+//! answers have in common, [`claims`] what ID tokens and access tokens have in common.
 
+pub mod answer;
 pub mod authorize;
 pub mod claims;
 pub mod client_auth;
+pub mod client_choice;
 pub mod end_session;
+pub mod extra;
 pub mod form;
 pub mod id_token;
+pub mod introspection;
 pub mod pkce;
 pub mod token;
+pub mod userinfo;
 
 use url::Url;
 

@@ -1,4 +1,4 @@
-//! The token endpoint (RFC 6749 sections 3.2, 4.1.3, 5 and 6).
+//! The token endpoint (RFC 6749 sections 3.2, 4.1.3, 4.3, 4.4, 5 and 6; RFC 7523 section 2.1).
 
 use std::fmt;
 
@@ -6,12 +6,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::answer::{MAX_ANSWER, Media, USER_AGENT};
 use super::authorize::readable;
-use super::client_auth::Credentials;
+use super::client_auth::Proof;
+use super::extra::Extra;
 use super::form::Form;
-use crate::config::Secret;
+use crate::config::{Grant, Replay, Secret};
 use crate::failure::Refusal;
-use crate::http::{Answer, Call};
+use crate::http::{Answer, Call, Headers, strip_controls};
 
 /// The token endpoint, and who we are there.
 #[derive(Clone, Debug)]
@@ -22,8 +24,10 @@ pub struct TokenEndpoint<'a> {
     pub cluster: String,
     /// How long to wait for the answer, in milliseconds.
     pub timeout_ms: u32,
-    /// Our credentials.
-    pub credentials: Credentials<'a>,
+    /// How we prove it.
+    pub proof: Proof<'a>,
+    /// What the configuration adds to each call.
+    pub extra: Extra,
 }
 
 /// What a code is redeemed with (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
@@ -68,6 +72,64 @@ pub fn refresh_grant(
     call(endpoint, form)
 }
 
+/// What a person's name and password are exchanged with (RFC 6749 section 4.3). Our client asks, with its own
+/// proof.
+pub struct PasswordGrant<'a> {
+    /// The name, as it was shown.
+    pub username: &'a str,
+    /// The password.
+    pub password: &'a Secret,
+    /// Row E `scopes`.
+    pub scopes: &'a [String],
+    /// Row E `audience` (C9).
+    pub audience: &'a [String],
+}
+
+/// The call that gets tokens for a person's name and password (specification section 4.7).
+pub fn password_grant(endpoint: &TokenEndpoint<'_>, grant: &PasswordGrant<'_>) -> Call {
+    let form = Form::new()
+        .with("grant_type", "password")
+        .with("username", grant.username)
+        .with("password", grant.password.expose())
+        .with_list("scope", grant.scopes)
+        .with_list("audience", grant.audience);
+    call(endpoint, form)
+}
+
+/// The call that gets tokens for a client of its own (RFC 6749 section 4.4). The proof in `endpoint` is that of
+/// the caller, made from what it showed: [`super::client_auth::Credentials::of_caller`], or its own
+/// `client_assertion`. Our client has no part in it (specification section 4.8).
+pub fn client_credentials_grant(
+    endpoint: &TokenEndpoint<'_>,
+    scopes: &[String],
+    audience: &[String],
+) -> Call {
+    let form = Form::new()
+        .with("grant_type", "client_credentials")
+        .with_list("scope", scopes)
+        .with_list("audience", audience);
+    call(endpoint, form)
+}
+
+/// The call that gets tokens for an assertion that the caller showed (RFC 7523 section 2.1). The proof in
+/// `endpoint` is the caller's, or [`Proof::Nobody`]: the assertion says for whom it is.
+pub fn assertion_grant(
+    endpoint: &TokenEndpoint<'_>,
+    assertion: &Secret,
+    scopes: &[String],
+    audience: &[String],
+) -> Call {
+    let form = Form::new()
+        .with("grant_type", ASSERTION_GRANT)
+        .with("assertion", assertion.expose())
+        .with_list("scope", scopes)
+        .with_list("audience", audience);
+    call(endpoint, form)
+}
+
+/// `grant_type` of [`assertion_grant`] (RFC 7523 section 2.1).
+pub const ASSERTION_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 fn call(endpoint: &TokenEndpoint<'_>, form: Form) -> Call {
     let mut headers: Vec<(String, String)> = [
         ("content-type", "application/x-www-form-urlencoded"),
@@ -76,7 +138,11 @@ fn call(endpoint: &TokenEndpoint<'_>, form: Form) -> Call {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    let form = endpoint.credentials.apply(&mut headers, form);
+    endpoint.extra.add_headers(&mut headers);
+    // The proof comes last: nothing that is added can replace it.
+    let form = endpoint
+        .proof
+        .apply(&mut headers, endpoint.extra.add_arguments(form));
     Call {
         method: "POST",
         url: endpoint.url.clone(),
@@ -86,9 +152,6 @@ fn call(endpoint: &TokenEndpoint<'_>, form: Form) -> Call {
         timeout: endpoint.timeout_ms,
     }
 }
-
-/// Some providers' firewalls refuse calls without one; Envoy sends none.
-const USER_AGENT: &str = concat!("oidc-filter/", env!("CARGO_PKG_VERSION"));
 
 /// A successful answer (RFC 6749 section 5.1, OpenID Connect Core 1.0 section 3.1.3.3). Its `Debug`
 /// prints no token.
@@ -164,8 +227,40 @@ impl From<&TokenError> for Refusal {
     }
 }
 
-/// The longest answer that is read, in bytes.
-pub const MAX_ANSWER: usize = 256 * 1024;
+impl TokenError {
+    /// The refusal where the credentials in the call were the caller's own: what is wrong with them is not
+    /// ours, so an `invalid_client` (RFC 6749 section 5.2) is a 401.
+    pub fn of_caller(&self) -> Refusal {
+        let theirs = match self {
+            TokenError::Refused(code, _) => {
+                matches!(code.as_str(), "invalid_client" | "unauthorized_client")
+            }
+            TokenError::Status(status) => *status == 401,
+            TokenError::InvalidGrant(_) | TokenError::Unreadable(_) => false,
+        };
+        match theirs {
+            true => Refusal::bad_credential("client_refused", self.to_string()),
+            false => Refusal::from(self),
+        }
+    }
+}
+
+/// The longest header that is replayed, in bytes, and the most of them.
+const MAX_REPLAYED: (usize, usize) = (4096, 32);
+
+/// The headers of the endpoint's answer that the client gets (row F `token_headers_replay`), without control
+/// bytes, under the names that it gets them by.
+pub fn replayed(replay: &Replay, grant: Grant, headers: &Headers) -> Vec<(String, Vec<u8>)> {
+    if !replay.grants.contains(&grant) {
+        return Vec::new();
+    }
+    let (longest, most) = MAX_REPLAYED;
+    let values = replay.headers.iter().flat_map(|(from, to)| {
+        let values = headers.all(from).filter(|value| value.len() <= longest);
+        values.map(move |value| (to.clone(), strip_controls(value)))
+    });
+    values.take(most).collect()
+}
 
 /// Later than any session; keeps sums of times far from their end.
 const MAX_EXPIRES_IN: u64 = 10 * 366 * 24 * 3600;
@@ -233,20 +328,11 @@ fn readable_members(answer: &Answer) -> Result<Members, TokenError> {
     if answer.body.len() > MAX_ANSWER {
         return Err(TokenError::Unreadable("is longer than 256 KiB"));
     }
-    if let Some(kind) = answer.headers.first("content-type")
-        && !is_json(kind)
-    {
+    if Media::of(&answer.headers) != Media::Json {
         return Err(TokenError::Unreadable("is no JSON by its content-type"));
     }
     serde_json::from_slice(&answer.body)
         .map_err(|_| TokenError::Unreadable("is no JSON object with unique members"))
-}
-
-/// `application/json`, or a type built on it (RFC 6839 section 3.1).
-fn is_json(kind: &[u8]) -> bool {
-    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
-    let kind = kind.trim_ascii().to_ascii_lowercase();
-    kind == b"application/json" || kind == b"text/json" || kind.ends_with(b"+json")
 }
 
 /// A token: visible ASCII (RFC 6749 appendix A.12), since it goes into headers. An empty one is none.

@@ -19,6 +19,7 @@ pub(super) struct Document {
     pushed_authorization_request_endpoint: Option<Value>,
     code_challenge_methods_supported: Option<Value>,
     token_endpoint_auth_methods_supported: Option<Value>,
+    introspection_endpoint_auth_methods_supported: Option<Value>,
     id_token_signing_alg_values_supported: Option<Value>,
     response_modes_supported: Option<Value>,
     authorization_response_iss_parameter_supported: Option<Value>,
@@ -48,6 +49,8 @@ pub struct Metadata {
     pub code_challenge_methods_supported: Option<Vec<String>>,
     /// How clients may authenticate at the token endpoint. `None`: not said.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// How clients may authenticate at the introspection endpoint. `None`: not said.
+    pub introspection_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// What ID tokens are signed with. `None`: not said.
     pub id_token_signing_alg_values_supported: Option<Vec<String>>,
     /// How answers may come back. `None`: not said.
@@ -92,6 +95,9 @@ impl Metadata {
             code_challenge_methods_supported: texts(document.code_challenge_methods_supported),
             token_endpoint_auth_methods_supported: texts(
                 document.token_endpoint_auth_methods_supported,
+            ),
+            introspection_endpoint_auth_methods_supported: texts(
+                document.introspection_endpoint_auth_methods_supported,
             ),
             id_token_signing_alg_values_supported: texts(
                 document.id_token_signing_alg_values_supported,
@@ -145,6 +151,7 @@ mod tests {
                 "token_endpoint": "https://tokens.example/token",
                 "end_session_endpoint": "https://idp.example/bye",
                 "code_challenge_methods_supported": ["plain", 5, "S256"],
+                "introspection_endpoint_auth_methods_supported": ["client_secret_post"],
                 "authorization_response_iss_parameter_supported": true,
                 "mtls_endpoint_aliases": {},
             }),
@@ -164,6 +171,12 @@ mod tests {
         assert_eq!(
             metadata.code_challenge_methods_supported.unwrap(),
             ["plain", "S256"]
+        );
+        assert_eq!(
+            metadata
+                .introspection_endpoint_auth_methods_supported
+                .unwrap(),
+            ["client_secret_post"]
         );
         assert!(metadata.authorization_response_iss_parameter_supported);
     }

@@ -310,11 +310,18 @@ pub fn buffer(which: Buffer, max: usize) -> Result<Vec<u8>, Status> {
     Status(status).ok().map(|()| value.take())
 }
 
-/// Empties the request's body, as far as it was buffered.
-pub fn clear_request_body() -> Result<(), Status> {
-    // SAFETY: a null value of size 0 is not read.
+/// Puts another body in the place of the request's, as far as that was buffered.
+pub fn replace_request_body(body: &[u8]) -> Result<(), Status> {
+    // SAFETY: pointer and length are one slice's, which lives through the call; a host reads none of an
+    // empty one.
     let status = unsafe {
-        import::proxy_set_buffer_bytes(Buffer::RequestBody as u32, 0, u32::MAX as usize, null(), 0)
+        import::proxy_set_buffer_bytes(
+            Buffer::RequestBody as u32,
+            0,
+            u32::MAX as usize,
+            body.as_ptr(),
+            body.len(),
+        )
     };
     Status(status).ok()
 }

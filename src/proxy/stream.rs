@@ -12,8 +12,9 @@ use super::host::Door;
 use super::world::{Root, World, world};
 use crate::authz::Admission;
 use crate::engine::{self, Decision, Step};
+use crate::flow::refresh;
 use crate::host::{BodyError, Level, Task, Time};
-use crate::http::{Downstream, Headers, Response};
+use crate::http::{Downstream, Headers, MAX_BODY, Response};
 use crate::policy::Policy;
 use crate::upstream::{Edits, QueryEdit};
 
@@ -21,12 +22,12 @@ use crate::upstream::{Edits, QueryEdit};
 pub const GO_ON: u32 = 0;
 /// To pause. On Envoy body callbacks still come (with `allow_on_headers_stop_iteration`).
 pub const PAUSE: u32 = 1;
+/// What a body callback answers to pause and slow the client down at the buffer's limit: Envoy only. With 1
+/// a body beyond it is answered 413.
+const PAUSE_AT_WATERMARK: u32 = 2;
 /// To pause and leave the body in the connection: Envoy only. With 1 an upload of more than the
 /// buffer limit (1 MiB) that comes during a callout is answered 413.
 const PAUSE_AND_HOLD_BODY: u32 = 4;
-
-/// The longest body that a decision reads, in bytes.
-const MAX_BODY: usize = 64 << 10;
 
 /// How long a request waits for the first body callback on a host that never makes one.
 const HOPELESS_HOLD_SECONDS: u64 = 5;
@@ -72,6 +73,8 @@ struct Hold {
     since: Option<Time>,
     /// The request ended with its headers, or its body was already handed over.
     over: bool,
+    /// It is longer than what is read.
+    too_large: bool,
 }
 
 impl Stream {
@@ -162,7 +165,7 @@ impl Stream {
             return self.after_step(world, true);
         }
         // Undecided: nothing of it may pass.
-        PAUSE
+        self.pause_body(world)
     }
 
     /// The body ended with its trailers, which go upstream as headers do.
@@ -173,7 +176,8 @@ impl Stream {
         } else {
             0
         };
-        let answer = self.on_body(world, size, true);
+        // Trailers know no watermark.
+        let answer = self.on_body(world, size, true).min(PAUSE);
         if self.phase.get() != Phase::Replied && !self.strip_trailers() {
             return self.fail(world, "trailers_not_stripped: the host refused an edit");
         }
@@ -198,7 +202,14 @@ impl Stream {
 
     /// The upstream's response has come. Ours does not come here for this: it has its headers already.
     pub fn on_response_headers(&self, world: &World) -> u32 {
-        let downstream = std::mem::take(&mut *self.downstream.borrow_mut());
+        let mut downstream = std::mem::take(&mut *self.downstream.borrow_mut());
+        let policy = self.policy.borrow().clone();
+        if let (Some(policy), Some(mark)) = (policy, &downstream.refresh_mark)
+            && refresh::was_used(&policy, &*Door::of_root(self.root.clone()), mark)
+        {
+            // While the upstream thought, another request got a newer session.
+            downstream.cookies.clear();
+        }
         if self.phase.get() != Phase::Forwarded || downstream.is_empty() {
             return GO_ON;
         }
@@ -212,6 +223,9 @@ impl Stream {
             b"cache-control",
             Downstream::CACHE_CONTROL,
         );
+        for name in Downstream::CACHE_ORDERS {
+            let _ = abi::remove_header(abi::Map::Response, name.as_bytes());
+        }
         let mut added = downstream
             .added()
             .map(|(name, value)| abi::add_header(abi::Map::Response, name.as_bytes(), value));
@@ -262,6 +276,7 @@ impl Stream {
         let waiting = {
             let mut hold = self.hold.borrow_mut();
             hold.over = true;
+            hold.too_large = body == Err(BodyError::TooLarge);
             hold.waiting.take()
         };
         if let Some(waiting) = waiting {
@@ -282,7 +297,7 @@ impl Stream {
                 self.phase.set(Phase::Paused);
                 if in_body {
                     // What came is buffered here already: it waits for the decision.
-                    PAUSE
+                    self.pause_body(world)
                 } else if for_body {
                     self.hold
                         .borrow_mut()
@@ -310,6 +325,16 @@ impl Stream {
                 // The body callback comes only after a Continue; the poison keeps it from the upstream.
                 if for_body { GO_ON } else { PAUSE }
             }
+        }
+    }
+
+    /// What a body callback answers while nothing is decided. A body that is too long to be read is not
+    /// edited either; any other may be, and Envoy lets that be done to a buffered one only.
+    fn pause_body(&self, world: &World) -> u32 {
+        if world.dialect() == Dialect::Envoy && self.hold.borrow().too_large {
+            PAUSE_AT_WATERMARK
+        } else {
+            PAUSE
         }
     }
 
@@ -406,7 +431,16 @@ fn apply_on_envoy(edits: &Edits) -> Result<(), abi::Status> {
         abi::add_header(abi::Map::Request, b"content-length", b"0")?;
         make_get()?;
     }
+    if let Some(body) = &edits.body {
+        replace_body(body)?;
+    }
     Ok(())
+}
+
+fn replace_body(body: &[u8]) -> Result<(), abi::Status> {
+    let length = body.len().to_string();
+    abi::replace_header(abi::Map::Request, b"content-length", length.as_bytes())?;
+    abi::replace_request_body(body)
 }
 
 /// What describes a body.
@@ -414,7 +448,7 @@ const BODY_HEADERS: [&[u8]; 3] = [b"content-type", b"content-length", b"transfer
 
 fn make_get() -> Result<(), abi::Status> {
     abi::replace_header(abi::Map::Request, b":method", b"GET")?;
-    abi::clear_request_body()
+    abi::replace_request_body(b"")
 }
 
 /// On Kong a removal does not reach the upstream, so the single copy is overwritten with an empty
@@ -430,7 +464,13 @@ fn apply_on_kong(edits: &Edits, poison: Option<&Poison>) -> Result<(), abi::Stat
         abi::replace_header(abi::Map::Request, name, value)?;
     }
     if edits.as_get {
+        if abi::header(abi::Map::Request, b"content-type").is_ok() {
+            abi::replace_header(abi::Map::Request, b"content-type", b"")?;
+        }
         make_get()?;
+    }
+    if let Some(body) = &edits.body {
+        replace_body(body)?;
     }
     // Last, and in one step: until it is written, nothing can go upstream.
     match &edits.query {

@@ -38,8 +38,11 @@ pub struct Session {
     pub method: String,
     /// The client it was made with.
     pub client_id: String,
-    /// Who vouches for the subject.
+    /// Who vouches for the subject: the verified `iss` of its ID token.
     pub issuer: String,
+    /// Whether the client's secret signed that token (HS*), and no key of the provider's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_secret: bool,
     /// `sub` (OpenID Connect Core 1.0 section 2): unique at its issuer only.
     pub subject: String,
     /// `sid` (OpenID Connect Front-Channel Logout 1.0 section 3).
@@ -112,6 +115,14 @@ impl Remaining {
     }
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl Session {
     /// The session as bytes, compressed where that is shorter: tokens are base64url, which loses a
     /// quarter.
@@ -166,6 +177,19 @@ impl Session {
                 && since(self.renewed).saturating_mul(4) >= timeouts.rolling.saturating_mul(3),
             touch: timeouts.idling > 0 && since(self.used) >= interval,
         }
+    }
+
+    /// Seconds from `now` until it is to be written anew; `None`: not for its timeouts' sake.
+    pub fn quiet(&self, timeouts: &Timeouts, now: Time) -> Option<u64> {
+        let until = |since: u64, interval: u64| {
+            let due = since.saturating_add(interval);
+            due.saturating_sub(now.seconds())
+        };
+        let renew = (timeouts.rolling > 0)
+            .then(|| until(self.renewed, timeouts.rolling.saturating_mul(3) / 4));
+        let touch = (timeouts.idling > 0)
+            .then(|| until(self.used, TOUCH_INTERVAL.min(timeouts.idling / 2)));
+        renew.into_iter().chain(touch).min()
     }
 
     /// The seconds that are left at `now`: 0 where the time is up.

@@ -42,6 +42,8 @@ pub struct Cookie<'a> {
     /// `Secure`. Set in any case where browsers take the cookie on no other terms: `SameSite=None`, and
     /// the prefixes `__Secure-` and `__Host-` (RFC 6265bis section 4.1.3).
     pub secure: bool,
+    /// `Max-Age` in seconds; `None`: until the browser ends.
+    pub max_age: Option<u64>,
 }
 
 impl Cookie<'_> {
@@ -52,7 +54,10 @@ impl Cookie<'_> {
         if !value.bytes().all(is_cookie_octet) {
             return None;
         }
-        let attributes = self.attributes();
+        let mut attributes = self.attributes();
+        if let Some(seconds) = self.max_age {
+            attributes.push_str(&format!("; Max-Age={seconds}"));
+        }
         let taken = self.name.len().checked_add(1)?;
         let room = MOST_BYTES.checked_sub(taken.checked_add(attributes.len())?)?;
         let pieces = pieces(value, room)?;

@@ -127,7 +127,10 @@ impl Sessions {
         let is_live = |one: &Opened| self.is_live(&one.session, now);
         if opened.iter().any(is_live) {
             opened.retain(is_live);
-            let mut subjects = opened.iter().map(|one| &one.session.subject);
+            // A subject is unique at its issuer only (OpenID Connect Core section 2).
+            let mut subjects = opened
+                .iter()
+                .map(|one| (&one.session.issuer, &one.session.subject));
             let first = subjects.next();
             if subjects.any(|subject| Some(subject) != first) {
                 return Found::Conflict;
@@ -141,7 +144,7 @@ impl Sessions {
 
     /// The Set-Cookie values that bring a session to the browser. Parts of other audiences beside
     /// `opened` are kept, or those that the request shows when nothing opened; where all of them do not
-    /// fit, the last ones go. `None`: it fits not even alone, or is of an issuer or client not ours.
+    /// fit, the last ones go. `None`: it fits not even alone, or is of a client not ours.
     pub fn write(
         &self,
         session: &Session,
@@ -158,7 +161,7 @@ impl Sessions {
             None => self.beside(&jar),
         };
         if self.settings.enforce_same_subject {
-            let marks: Vec<String> = self.marks(&session.subject).collect();
+            let marks: Vec<String> = self.marks(session).collect();
             others.retain(|part| {
                 let mark = part.get(TAG..).and_then(|rest| rest.get(..TAG));
                 mark.is_some_and(|mark| marks.iter().any(|ours| ours == mark))
@@ -230,6 +233,7 @@ impl Sessions {
             same_site: self.settings.cookie_same_site,
             http_only: self.settings.cookie_http_only,
             secure: self.settings.cookie_secure.unwrap_or(secure),
+            max_age: None,
         }
     }
 
@@ -244,7 +248,7 @@ impl Sessions {
         if !self.is_ours(session) {
             return None;
         }
-        let mark = self.marks(&session.subject).next()?;
+        let mark = self.marks(session).next()?;
         let label = format!("{}{mark}", self.tag);
         let plain = session.to_bytes()?;
         let binding = self.binding(label.as_bytes(), bind);
@@ -261,8 +265,10 @@ impl Sessions {
         Session::from_bytes(&plain).filter(|session| self.is_ours(session))
     }
 
+    /// Whether it is of one of our clients. The configured issuer is in the binding; whether the one that
+    /// vouches counts is for each policy to judge.
     fn is_ours(&self, session: &Session) -> bool {
-        session.issuer == self.issuer && self.client_ids.contains(&session.client_id)
+        self.client_ids.contains(&session.client_id)
     }
 
     fn binding<'a>(&'a self, label: &'a [u8], bind: &'a [u8]) -> [&'a [u8]; 6] {
@@ -277,8 +283,8 @@ impl Sessions {
         ]
     }
 
-    fn marks(&self, subject: &str) -> impl Iterator<Item = String> {
-        let who = [self.issuer.as_bytes(), subject.as_bytes()];
+    fn marks(&self, session: &Session) -> impl Iterator<Item = String> {
+        let who = [session.issuer.as_bytes(), session.subject.as_bytes()];
         let marks = self.keyring.marks(&who).into_iter();
         marks.map(|mark| BASE64_URL_SAFE_NO_PAD.encode(mark))
     }

@@ -33,6 +33,8 @@ pub enum Purpose {
     Login,
     /// The `state` of an authorization request (RFC 6749 section 4.1.1).
     State,
+    /// What a refresh brought, for the other workers of this host.
+    Refreshed,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
             Purpose::Session => "session",
             Purpose::Login => "login",
             Purpose::State => "state",
+            Purpose::Refreshed => "refreshed",
         }
     }
 }
@@ -62,6 +65,7 @@ struct Keys {
     session: Aes256GcmSiv,
     login: Aes256GcmSiv,
     state: Aes256GcmSiv,
+    refreshed: Aes256GcmSiv,
     /// For [`Keyring::marks`].
     mark: [u8; 32],
 }
@@ -78,6 +82,7 @@ impl Keys {
             session: cipher(Purpose::Session)?,
             login: cipher(Purpose::Login)?,
             state: cipher(Purpose::State)?,
+            refreshed: cipher(Purpose::Refreshed)?,
             mark: expand(&kdf, "mark")?,
         })
     }
@@ -87,6 +92,7 @@ impl Keys {
             Purpose::Session => &self.session,
             Purpose::Login => &self.login,
             Purpose::State => &self.state,
+            Purpose::Refreshed => &self.refreshed,
         }
     }
 }

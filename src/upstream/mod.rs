@@ -11,12 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::authz::{claim, text_values};
-use crate::config::{Config, TokenHeader};
+use crate::config::{AuthMethod, Config, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
-use crate::flow::{Credential, Place};
+use crate::flow::{Credential, Place, bearer};
 use crate::host::Abilities;
 use crate::http::{
-    Downstream, Request, cookie_names, strip_controls, without_argument, without_cookies,
+    Downstream, Request, arguments, cookie_names, strip_controls, without_argument, without_cookies,
 };
 
 /// A header's name and value.
@@ -34,6 +34,8 @@ pub struct Edits {
     pub query: QueryEdit,
     /// It arrives as a GET without a body: the callback of a login that goes on.
     pub as_get: bool,
+    /// The body that it gets instead of its own: the credential was cut out of it.
+    pub body: Option<Vec<u8>>,
     /// What the client gets beside the upstream's response.
     pub downstream: Downstream,
 }
@@ -70,6 +72,7 @@ impl Edits {
             own: Vec::new(),
             query: QueryEdit::Keep,
             as_get: false,
+            body: None,
             downstream: Downstream::default(),
         };
         edits.hide_cookies(request, &|name| names.owns_cookie(name), abilities)?;
@@ -109,6 +112,7 @@ impl Edits {
             own,
             query: QueryEdit::Keep,
             as_get: false,
+            body: None,
             downstream: Downstream::default(),
         };
         match hidden {
@@ -120,16 +124,64 @@ impl Edits {
                     edits.strip.push(name.to_vec());
                 }
             }
-            Some(Place::Query(name)) => edits.query = without_credential(request, name),
-            Some(Place::Cookie(_) | Place::Session) | None => {}
+            Some(Place::Query(names)) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                edits.query = without_credential(request, &names);
+            }
+            Some(Place::Body(names)) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                edits.body = request.body().without(&names);
+            }
+            Some(Place::Session) => edits.hide_unused(request, config, abilities)?,
+            Some(Place::Cookie(_)) | None => {}
         }
         let hidden_cookie = match hidden {
             Some(Place::Cookie(name)) => Some(name.as_bytes()),
+            Some(Place::Session) => config.bearer.cookie_name.as_deref().map(str::as_bytes),
             _ => None,
         };
         let goes = |name: &[u8]| Some(name) == hidden_cookie || names.owns_cookie(name);
         edits.hide_cookies(request, &goes, abilities)?;
         Ok(edits)
+    }
+
+    /// Takes out what stands where a bearer token may: a session was used instead, and nobody looked at it.
+    /// An upstream might.
+    fn hide_unused(
+        &mut self,
+        request: &Request,
+        config: &Config,
+        abilities: Abilities,
+    ) -> Result<(), Refusal> {
+        if !config.methods.has(AuthMethod::Bearer) {
+            return Ok(());
+        }
+        for name in bearer::header_names(config) {
+            if request.headers.first(name).is_none() || self.writes(name) {
+                continue;
+            }
+            if !abilities.removes_headers && request.headers.only(name).is_none() {
+                return Err(Refusal::new(
+                    Kind::BadRequest,
+                    "credential_repeated",
+                    format!("this host cannot hide `{name}` in several copies"),
+                ));
+            }
+            self.strip.push(name.as_bytes().to_vec());
+        }
+        let query = request.query().unwrap_or_default();
+        if config.bearer.looks_in(Where::Query)
+            && arguments(query, bearer::ARGUMENT).next().is_some()
+        {
+            self.query = without_credential(request, &[bearer::ARGUMENT]);
+        }
+        Ok(())
+    }
+
+    /// Whether a header of this name is set or goes already.
+    fn writes(&self, name: &str) -> bool {
+        let name = name.as_bytes();
+        self.strip.iter().any(|own| own == name) || self.set().any(|(own, _)| own == name)
     }
 
     /// Makes an ordinary request of a login's callback: a GET with this query, and nothing of a form.
@@ -258,11 +310,13 @@ fn strip(
     Ok(strip)
 }
 
-fn without_credential(request: &Request, name: &str) -> QueryEdit {
+fn without_credential(request: &Request, names: &[&str]) -> QueryEdit {
     let (Some(target), Some(query)) = (request.target(), request.query()) else {
         return QueryEdit::Keep;
     };
-    let query = without_argument(query, name);
+    let query = names
+        .iter()
+        .try_fold(query.to_vec(), |query, name| without_argument(&query, name));
     let mut edited: Vec<u8> = target
         .split(|byte| *byte == b'?')
         .next()

@@ -23,7 +23,10 @@ fn defaults_are_kongs() {
     );
     assert_eq!(config.methods.left_out.len(), 7);
     assert!(config.methods.run_on_preflight && config.methods.hide_credentials);
-    assert_eq!(config.bearer.places, [Place::Header, Place::Query]);
+    assert_eq!(
+        config.bearer.places,
+        [Place::Header, Place::Query, Place::Body]
+    );
     assert_eq!(config.bearer.jwt_session, None);
     assert_eq!(config.verification.hs_secret, None);
     assert!(config.verification.verify_claims);
@@ -62,14 +65,7 @@ fn defaults_are_kongs() {
         .iter()
         .map(|warning| warning.path.as_str())
         .collect();
-    assert_eq!(
-        paths,
-        [
-            "config.auth_methods",
-            "config.auth_methods",
-            "config.bearer_token_param_type"
-        ]
-    );
+    assert_eq!(paths, ["config.auth_methods", "config.auth_methods"]);
     assert!(warnings[0].message.contains("authorization_code"));
 }
 

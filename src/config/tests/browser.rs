@@ -4,28 +4,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::super::document::Document;
 use super::*;
-
-fn reader(members: Value) -> Reader {
-    let Value::Object(members) = members else {
-        panic!("an object");
-    };
-    Reader::new(Document {
-        members,
-        errors: Vec::new(),
-        warnings: Vec::new(),
-    })
-}
-
-type Read<T> = Result<(T, Vec<String>), Vec<String>>;
-
-fn ended<T>(reader: Reader, read: T) -> Read<T> {
-    match reader.finish(Some(read)) {
-        Ok((read, warnings)) => Ok((read, warnings.iter().map(ToString::to_string).collect())),
-        Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
-    }
-}
 
 /// With the code flow on, and a client.
 fn login(members: Value) -> Read<LoginSettings> {
@@ -46,8 +25,9 @@ fn with_methods(members: Value) -> Read<(LoginSettings, Methods)> {
         run_on_preflight: true,
         hide_credentials: true,
     };
-    let client = Client::read(&mut reader);
-    let login = LoginSettings::read(&mut reader, &mut methods, &client);
+    let clients = Clients::read(&mut reader);
+    let token = TokenSettings::read(&mut reader);
+    let login = LoginSettings::read(&mut reader, &mut methods, &clients, &token);
     ended(reader, (login, methods))
 }
 
@@ -75,12 +55,10 @@ fn the_defaults_of_a_login_are_kongs() {
     assert!(warnings.is_empty(), "{warnings:?}");
     let expected = LoginSettings {
         authorization_endpoint: None,
-        token_endpoint: None,
         response_mode: ResponseMode::Query,
         response_type: "code",
         scopes: vec!["openid".to_owned()],
         audience: Vec::new(),
-        redirect_uri: None,
         arguments: AuthorizationArguments::default(),
         pkce: None,
         verify_nonce: true,
@@ -97,7 +75,6 @@ fn the_defaults_of_a_login_are_kongs() {
         action: LoginAction::Upstream,
         tokens: vec![LoginToken::IdToken],
         redirect_mode: RedirectMode::Fragment,
-        redirect: None,
         preserve_query_args: false,
     };
     assert_eq!(login, expected);
@@ -107,11 +84,9 @@ fn the_defaults_of_a_login_are_kongs() {
 fn every_setting_of_a_login_is_read() {
     let (login, _) = login(json!({
         "authorization_endpoint": "https://idp.example/auth?p=1",
-        "token_endpoint": "http://idp.example/token",
         "response_mode": "form_post",
         "scopes": ["openid", "email profile"],
         "audience": ["api"],
-        "redirect_uri": ["https://app.example/cb?x=1", "https://other.example/"],
         "authorization_query_args_names": ["prompt", "resource"],
         "authorization_query_args_values": ["login", "https://api"],
         "authorization_query_args_client": ["login_hint"],
@@ -128,7 +103,6 @@ fn every_setting_of_a_login_is_read() {
         "login_action": "redirect",
         "login_tokens": ["tokens", "access_token", "refresh_token"],
         "login_redirect_mode": "query",
-        "login_redirect_uri": ["https://app.example/#/start"],
         "preserve_query_args": true,
     }))
     .unwrap();
@@ -137,9 +111,6 @@ fn every_setting_of_a_login_is_read() {
         login.authorization_endpoint,
         url("https://idp.example/auth?p=1")
     );
-    assert_eq!(login.token_endpoint, url("http://idp.example/token"));
-    assert_eq!(login.redirect_uri, url("https://app.example/cb?x=1"));
-    assert_eq!(login.redirect, url("https://app.example/#/start"));
     assert_eq!(login.response_mode, ResponseMode::FormPost);
     assert_eq!(login.scopes, ["openid", "email profile"]);
     assert_eq!(login.audience, ["api"]);
@@ -233,7 +204,7 @@ fn addresses_are_absolute_and_without_fragment() {
     let two =
         login_warned(json!({ "login_redirect_uri": ["https://a.example", "https://b.example"] }));
     assert!(
-        two[0].starts_with("config.login_redirect_uri: only the first"),
+        two[0].starts_with("config.login_redirect_uri: there is an address for each client"),
         "{two:?}"
     );
 }
@@ -331,7 +302,7 @@ fn the_code_flow_needs_a_client() {
 #[test]
 fn authentication_goes_with_what_there_is_to_show() {
     let endpoint = "config.token_endpoint_auth_method";
-    for method in ["private_key_jwt", "client_secret_jwt", "tls_client_auth"] {
+    for method in ["self_signed_tls_client_auth", "tls_client_auth"] {
         login_refused(
             json!({ "token_endpoint_auth_method": method }),
             endpoint,
@@ -364,7 +335,6 @@ fn the_defaults_of_a_logout_are_kongs() {
         query_arg: None,
         post_arg: None,
         uri_suffix: None,
-        redirect_uri: None,
         end_session_endpoint: None,
     };
     assert_eq!((&logout, warnings.len()), (&expected, 0));
@@ -379,7 +349,6 @@ fn every_setting_of_a_logout_is_read() {
         "logout_query_arg": "logout",
         "logout_post_arg": "bye",
         "logout_uri_suffix": "/logout",
-        "logout_redirect_uri": ["https://app.example/bye"],
         "end_session_endpoint": "https://idp.example/logout",
     }))
     .unwrap();
@@ -387,10 +356,6 @@ fn every_setting_of_a_logout_is_read() {
     assert_eq!(logout.query_arg.as_deref(), Some("logout"));
     assert_eq!(logout.post_arg.as_deref(), Some("bye"));
     assert_eq!(logout.uri_suffix.as_deref(), Some("/logout"));
-    assert_eq!(
-        logout.redirect_uri,
-        Url::parse("https://app.example/bye").ok()
-    );
     assert_eq!(
         logout.end_session_endpoint,
         Url::parse("https://idp.example/logout").ok()

@@ -8,10 +8,13 @@
 
 use serde_json::{Value, json};
 
+use super::document::Document;
 use super::*;
 
 mod accepted;
 mod browser;
+mod clients;
+mod endpoints;
 mod properties;
 mod refused;
 
@@ -52,4 +55,25 @@ fn refused(members: Value, path: &str, text: &str) {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!(errors[0].path, path, "{errors:?}");
     assert!(errors[0].message.contains(text), "{errors:?}");
+}
+
+/// Reads some members directly: whether the table lets them through yet is not asked.
+fn reader(members: Value) -> Reader {
+    let Value::Object(members) = members else {
+        panic!("an object");
+    };
+    Reader::new(Document {
+        members,
+        errors: Vec::new(),
+        warnings: Vec::new(),
+    })
+}
+
+type Read<T> = Result<(T, Vec<String>), Vec<String>>;
+
+fn ended<T>(reader: Reader, read: T) -> Read<T> {
+    match reader.finish(Some(read)) {
+        Ok((read, warnings)) => Ok((read, warnings.iter().map(ToString::to_string).collect())),
+        Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
+    }
 }

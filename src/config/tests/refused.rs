@@ -60,11 +60,6 @@ fn methods_and_places_that_are_not_built_are_refused_by_name() {
         "nobody",
     );
     refused(
-        json!({ "bearer_token_param_type": ["body"] }),
-        "config.bearer_token_param_type[0]",
-        text,
-    );
-    refused(
         json!({ "bearer_token_param_type": ["cookie"] }),
         "config.bearer_token_cookie_name",
         "required",

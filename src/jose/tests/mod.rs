@@ -14,6 +14,7 @@ mod differential;
 mod keys;
 mod rfc;
 mod robustness;
+mod signing;
 mod wycheproof;
 
 use base64::Engine;

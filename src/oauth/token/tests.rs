@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use super::*;
-use crate::config::ClientAuth;
-use crate::http::Headers;
+use crate::config::{ExtraArguments, ExtraHeaders};
+use crate::oauth::extra::{Places, Shown};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -19,7 +19,10 @@ fn read(body: &Value) -> Result<TokenAnswer, TokenError> {
     read_answer(&answer(200, Some("application/json"), body.to_string()))
 }
 
-fn call_of(method: ClientAuth, make: impl Fn(&TokenEndpoint<'_>) -> Call) -> (Call, String) {
+fn call_of(
+    proof: fn(&Secret) -> Proof<'_>,
+    make: impl Fn(&TokenEndpoint<'_>) -> Call,
+) -> (Call, String) {
     let (url, secret) = (
         Url::parse("https://idp.example/token?t=1").unwrap(),
         Secret::new("s&"),
@@ -28,11 +31,8 @@ fn call_of(method: ClientAuth, make: impl Fn(&TokenEndpoint<'_>) -> Call) -> (Ca
         url: &url,
         cluster: "idp".to_owned(),
         timeout_ms: 1000,
-        credentials: Credentials {
-            id: "me",
-            secret: Some(&secret),
-            method,
-        },
+        proof: proof(&secret),
+        extra: Extra::default(),
     });
     let body = String::from_utf8(call.body.clone()).unwrap();
     (call, body)
@@ -41,16 +41,19 @@ fn call_of(method: ClientAuth, make: impl Fn(&TokenEndpoint<'_>) -> Call) -> (Ca
 #[test]
 fn a_code_is_redeemed_with_all_that_binds_it() {
     let scopes = ["openid".to_owned()];
-    let (call, body) = call_of(ClientAuth::ClientSecretBasic, |endpoint| {
-        let grant = CodeGrant {
-            code: "c/d",
-            redirect_uri: "https://app.example/cb",
-            verifier: Some("v"),
-            scopes: &scopes,
-            audience: &[],
-        };
-        code_grant(endpoint, &grant)
-    });
+    let (call, body) = call_of(
+        |secret| Proof::Basic("me", secret),
+        |endpoint| {
+            let grant = CodeGrant {
+                code: "c/d",
+                redirect_uri: "https://app.example/cb",
+                verifier: Some("v"),
+                scopes: &scopes,
+                audience: &[],
+            };
+            code_grant(endpoint, &grant)
+        },
+    );
     assert_eq!(
         body,
         "grant_type=authorization_code&code=c%2Fd\
@@ -75,13 +78,192 @@ fn a_code_is_redeemed_with_all_that_binds_it() {
 
 #[test]
 fn a_refresh_sends_no_redirect_uri() {
-    let (_, body) = call_of(ClientAuth::ClientSecretPost, |endpoint| {
-        refresh_grant(endpoint, "r t", &[], &[])
-    });
+    let (_, body) = call_of(
+        |secret| Proof::Post("me", secret),
+        |endpoint| refresh_grant(endpoint, "r t", &[], &[]),
+    );
     assert_eq!(
         body, "grant_type=refresh_token&refresh_token=r+t&client_id=me&client_secret=s%26",
         "trap B5"
     );
+}
+
+#[test]
+fn a_password_is_exchanged_by_our_client() {
+    let password = Secret::new("p&w\u{e9}");
+    let (scopes, audience) = (["openid".to_owned()], ["api".to_owned()]);
+    let (call, body) = call_of(
+        |secret| Proof::Post("me", secret),
+        |endpoint| {
+            let grant = PasswordGrant {
+                username: "alex doe",
+                password: &password,
+                scopes: &scopes,
+                audience: &audience,
+            };
+            password_grant(endpoint, &grant)
+        },
+    );
+    assert_eq!(
+        body,
+        "grant_type=password&username=alex+doe&password=p%26w%C3%A9&scope=openid&audience=api\
+         &client_id=me&client_secret=s%26"
+    );
+    assert_eq!(call.method, "POST");
+    assert!(!call.url.as_str().contains("alex"));
+}
+
+#[test]
+fn client_credentials_are_the_callers() {
+    for (proof, expected) in [
+        (
+            (|secret| Proof::Post("them", secret)) as fn(&Secret) -> Proof<'_>,
+            "grant_type=client_credentials&scope=a&client_id=them&client_secret=s%26",
+        ),
+        (
+            |secret| Proof::Basic("them", secret),
+            "grant_type=client_credentials&scope=a",
+        ),
+        (
+            |_| Proof::Assertion(Secret::new("x.y.z")),
+            "grant_type=client_credentials&scope=a\
+             &client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer\
+             &client_assertion=x.y.z",
+        ),
+    ] {
+        let scopes = ["a".to_owned()];
+        let (_, body) = call_of(proof, |endpoint| {
+            client_credentials_grant(endpoint, &scopes, &[])
+        });
+        assert_eq!(body, expected);
+    }
+}
+
+#[test]
+fn an_assertion_of_the_caller_is_a_grant() {
+    let assertion = Secret::new("x.y.z");
+    let audience = ["api".to_owned()];
+    let (call, body) = call_of(
+        |_| Proof::Nobody,
+        |endpoint| assertion_grant(endpoint, &assertion, &[], &audience),
+    );
+    assert_eq!(
+        body,
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=x.y.z&audience=api"
+    );
+    assert!(!call.headers.iter().any(|(name, _)| name == "authorization"));
+}
+
+#[test]
+fn what_the_configuration_adds_is_in_every_grant() {
+    let fixed = |name: &str, value: &str| vec![(name.to_owned(), Secret::new(value))];
+    let arguments = ExtraArguments {
+        fixed: fixed("scope", "other"),
+        from_client: vec!["otp".to_owned()],
+        from_headers: Vec::new(),
+    };
+    let headers = ExtraHeaders {
+        fixed: fixed("user-agent", "mine"),
+        from_client: Vec::new(),
+    };
+    let nothing = Headers::default();
+    let shown = Shown {
+        headers: &nothing,
+        query: b"otp=1&client_secret=evil",
+        form: b"",
+    };
+    let extra = Extra::of(&headers, &arguments, Places::All, &shown);
+    let scopes = ["openid".to_owned()];
+    let (url, secret) = (
+        Url::parse("https://idp.example/token").unwrap(),
+        Secret::new("s"),
+    );
+    let endpoint = TokenEndpoint {
+        url: &url,
+        cluster: String::new(),
+        timeout_ms: 1,
+        proof: Proof::Post("me", &secret),
+        extra,
+    };
+    let call = client_credentials_grant(&endpoint, &scopes, &[]);
+    assert_eq!(
+        String::from_utf8(call.body).unwrap(),
+        "grant_type=client_credentials&scope=other&otp=1&client_id=me&client_secret=s",
+        "each name once"
+    );
+    let agents: Vec<&str> = call
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "user-agent")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert_eq!(agents, ["mine"]);
+}
+
+#[test]
+fn what_is_wrong_with_the_callers_credentials_is_a_401() {
+    use crate::failure::Kind;
+    let refused = |status: u16, body: Value| {
+        let error =
+            read_answer(&answer(status, Some("application/json"), body.to_string())).unwrap_err();
+        (error.of_caller(), Refusal::from(&error))
+    };
+    for (status, error) in [
+        (401, "invalid_client"),
+        (400, "invalid_client"),
+        (400, "unauthorized_client"),
+    ] {
+        let (caller, ours) = refused(status, json!({"error": error}));
+        assert_eq!(
+            (caller.code, caller.kind),
+            ("client_refused", Kind::BadCredential)
+        );
+        assert_eq!(
+            (ours.code, ours.kind),
+            ("token_endpoint_refused", Kind::Unexpected)
+        );
+    }
+    let (caller, ours) = refused(401, json!({}));
+    assert_eq!(
+        (caller.code, caller.kind),
+        ("client_refused", Kind::BadCredential)
+    );
+    assert_eq!(ours.kind, Kind::Unexpected);
+    let (caller, ours) = refused(400, json!({"error": "invalid_grant"}));
+    assert_eq!((&caller, caller.code), (&ours, "grant_refused"));
+    for (status, body) in [
+        (400, json!({"error": "invalid_scope"})),
+        (500, json!({})),
+        (200, json!({})),
+    ] {
+        let (caller, ours) = refused(status, body);
+        assert_eq!((&caller, caller.kind), (&ours, Kind::Unexpected));
+    }
+}
+
+#[test]
+fn headers_are_replayed_for_their_grants() {
+    let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    let replay = Replay {
+        headers: vec![pair("x-limit", "idp-x-limit"), pair("date", "idp-date")],
+        grants: vec![Grant::Password],
+    };
+    let long = "x".repeat(5000);
+    let headers = Headers::from_pairs([
+        ("x-limit", "1"),
+        ("X-Limit", "2\r\nset-cookie: a"),
+        ("x-limit", long.as_str()),
+        ("set-cookie", "b"),
+    ]);
+    let sent = replayed(&replay, Grant::Password, &headers);
+    let expected = [("idp-x-limit", "1"), ("idp-x-limit", "2set-cookie: a")];
+    assert_eq!(
+        sent,
+        expected.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+    );
+    assert!(replayed(&replay, Grant::RefreshToken, &headers).is_empty());
+    let many = Headers::from_pairs([("date", "1"); 100]);
+    assert_eq!(replayed(&replay, Grant::Password, &many).len(), 32);
 }
 
 #[test]

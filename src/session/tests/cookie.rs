@@ -6,6 +6,7 @@ use super::super::cookie::{piece_number, without};
 use super::*;
 
 const COOKIE: Cookie<'static> = Cookie {
+    max_age: None,
     name: "session",
     path: "/",
     domain: None,

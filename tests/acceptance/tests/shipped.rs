@@ -4,50 +4,29 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use acceptance::tampered;
-use serde_json::Value;
 use support::browser::Browser;
+use support::demo::{Ports, adapted};
 use support::envoy::{Envoy, bearer_config, capabilities, login_capabilities, login_config};
 use support::keycloak::{Keycloak, REALM};
+use support::raw;
 use support::upstream::Upstream;
-use support::{ports, raw};
 
-/// A file with the addresses and the module of this test; all else as it is.
-fn adapted(
-    file: &Value,
-    gateway: u16,
-    admin: u16,
-    keycloak: &Keycloak,
-    upstream: &Upstream,
-) -> Value {
-    let module = Value::from(support::module().to_string_lossy().into_owned());
-    let replacements = [
-        ("\"port_value\":8000", format!("\"port_value\":{gateway}")),
-        ("\"port_value\":9901", format!("\"port_value\":{admin}")),
-        (
-            "\"port_value\":8080",
-            format!("\"port_value\":{}", upstream.address().port()),
-        ),
-        (
-            "\"port_value\":8180",
-            format!("\"port_value\":{}", keycloak.address().port()),
-        ),
-        ("http://127.0.0.1:8180/realms/demo", keycloak.issuer(REALM)),
-        ("\"dist/oidc-filter.wasm\"", module.to_string()),
-    ];
-    let mut text = file.to_string();
-    for (usual, own) in replacements {
-        assert!(text.contains(usual), "the file has no {usual}");
-        text = text.replace(usual, &own);
+/// Free ports for a gateway before this provider and this upstream.
+fn ports_before(keycloak: &Keycloak, upstream: &Upstream) -> Ports {
+    Ports {
+        keycloak: keycloak.address().port(),
+        website: upstream.address().port(),
+        ..Ports::free()
     }
-    serde_json::from_str(&text).expect("still JSON")
 }
 
 #[test]
 fn the_shipped_configuration_lets_in_who_has_a_token_of_keycloak() {
     let keycloak = Keycloak::shared();
     let upstream = Upstream::start();
-    let (port, admin) = (ports::free(), ports::free());
-    let bootstrap = adapted(&bearer_config(), port, admin, keycloak, &upstream);
+    let ports = ports_before(keycloak, &upstream);
+    let (port, admin) = (ports.gateway, ports.admin);
+    let bootstrap = adapted(&bearer_config(), ports).expect("the file");
     let envoy = Envoy::from_bootstrap(&bootstrap, port, admin).expect("it starts");
     let address = ([127, 0, 0, 1], port).into();
     let token = keycloak.password_token("alex", "doe");
@@ -164,8 +143,9 @@ impl Reader<'_> {
 fn the_shipped_login_sends_visitors_to_keycloak_and_lets_tokens_in() {
     let keycloak = Keycloak::shared();
     let upstream = Upstream::start();
-    let (port, admin) = (ports::free(), ports::free());
-    let bootstrap = adapted(&login_config(), port, admin, keycloak, &upstream);
+    let ports = ports_before(keycloak, &upstream);
+    let (port, admin) = (ports.gateway, ports.admin);
+    let bootstrap = adapted(&login_config(), ports).expect("the file");
     let without = Envoy::from_bootstrap(&bootstrap, port, admin)
         .err()
         .expect("a refusal");
@@ -213,8 +193,9 @@ fn the_shipped_login_sends_visitors_to_keycloak_and_lets_tokens_in() {
 fn the_shipped_login_leads_in_and_out_again() {
     let keycloak = Keycloak::shared();
     let upstream = Upstream::start();
-    let (port, admin) = (ports::free(), ports::free());
-    let bootstrap = adapted(&login_config(), port, admin, keycloak, &upstream);
+    let ports = ports_before(keycloak, &upstream);
+    let (port, admin) = (ports.gateway, ports.admin);
+    let bootstrap = adapted(&login_config(), ports).expect("the file");
     let secret = [("SESSION_SECRET", "a-secret-of-more-than-sixteen-bytes")];
     let envoy = Envoy::from_bootstrap_with(&bootstrap, port, admin, &secret).expect("it starts");
     let url = |target: &str| format!("http://127.0.0.1:{port}{target}");
@@ -248,10 +229,7 @@ fn the_shipped_login_leads_in_and_out_again() {
         "{place}"
     );
     let back = browser.get(&place);
-    assert_eq!(
-        back.answer.header("location"),
-        Some("http://localhost:8000/")
-    );
+    assert_eq!(back.answer.header("location"), Some(ports.url().as_str()));
     assert!(upstream.take().is_empty());
     // Keycloak has forgotten alex, too: its form comes again.
     let page = browser.get(&url("/hello"));
@@ -268,7 +246,12 @@ fn the_shipped_login_leads_in_and_out_again() {
 }
 
 /// Exported because Kong looks for no callback before it calls.
-const FOR_KONG: [&str; 0] = [];
+const FOR_KONG: [&str; 4] = [
+    "proxy_on_done",
+    "proxy_on_log",
+    "proxy_on_response_body",
+    "proxy_on_response_trailers",
+];
 
 #[test]
 fn the_list_of_capabilities_for_logins_is_exact() {

@@ -90,3 +90,21 @@ fn a_posted_callback_with_strict_cookies_goes_over_both_pages() {
         "{exchanges:#?}"
     );
 }
+
+#[test]
+fn a_login_whose_cookie_is_gone_begins_once_more_at_the_provider() {
+    // The answer to the form that our page sends leads to another site: a policy for forms would stop it.
+    let entrance = Entrance::new(json!({"response_mode": "form_post"}));
+    let browser = Browser::start();
+    entrance.is_sent_to_log_in(&browser, "/wanted?a=b");
+    for cookie in browser.cookies("localhost", "authorization_") {
+        browser.forget_cookie(&entrance.url("/"), &cookie.name);
+    }
+    log_in(&browser);
+    browser.wait_for_url(&entrance.url("/wanted?a=b"));
+    entrance.page_of_alex("/wanted?a=b");
+    let exchanges = browser.exchanges();
+    let statuses: Vec<u64> = posts(&exchanges).iter().map(|post| post.status).collect();
+    // The page, the way back to the provider, and the callback of the second login.
+    assert_eq!(statuses, [200, 302, 302], "{exchanges:#?}");
+}

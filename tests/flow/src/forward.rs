@@ -99,6 +99,10 @@ impl Forwarded {
             request.replace(b":method", b"GET");
             request.body.clear();
         }
+        if let Some(body) = &edits.body {
+            request.body.clone_from(body);
+            request.replace(b"content-length", body.len().to_string().as_bytes());
+        }
         if !edits.downstream.is_empty() {
             request.response.retain(|(name, _)| name != "cache-control");
             let private = Downstream::CACHE_CONTROL.to_vec();

@@ -9,6 +9,7 @@ use oidc_filter::http::Call;
 use serde_json::{Value, json};
 use support::issuer::b64;
 
+use crate::assertion;
 use crate::form::{only, pairs};
 use crate::random::Random;
 use crate::stage::{ISSUER, key, merged};
@@ -25,6 +26,9 @@ pub const CLIENT: &str = "me";
 pub const SECRET: &str = "the secret+of=me";
 /// Its `client_secret_basic` (RFC 6749 section 2.3.1), made with `printf 'me:the+secret%%2Bof%%3Dme' | base64`.
 const BASIC: &str = "Basic bWU6dGhlK3NlY3JldCUyQm9mJTNEbWU=";
+
+/// The kind of assertion (RFC 7523 section 2.2).
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// How the provider behaves.
 #[derive(Clone, Debug)]
@@ -91,6 +95,7 @@ pub struct Idp {
     id_tokens: RefCell<Vec<String>>,
     asked: RefCell<Vec<String>>,
     proofs: RefCell<Vec<&'static str>>,
+    assertions: RefCell<Vec<String>>,
     count: Cell<u64>,
 }
 
@@ -118,7 +123,7 @@ impl Idp {
         self.asked.borrow()
     }
 
-    /// How the client proved itself at the token endpoint: `basic`, `post` or `none`.
+    /// How the client proved itself at the token endpoint: `basic`, `post`, `none`, or by which assertion.
     pub fn proofs(&self) -> Vec<&'static str> {
         self.proofs.borrow().clone()
     }
@@ -193,7 +198,16 @@ impl Idp {
             .headers
             .iter()
             .find(|(name, _)| name == "authorization");
+        let assertion = (
+            get("client_assertion_type"),
+            get("client_assertion").and_then(|assertion| assertion::method(assertion, now)),
+        );
         let proof = match (basic, get("client_secret"), get("client_id")) {
+            (None, None, None) => match assertion {
+                (Some(ASSERTION_TYPE), Some((method, jti))) if self.is_new(&jti) => method,
+                _ => return (401, json!({"error": "invalid_client"})),
+            },
+            _ if assertion.0.is_some() => return (401, json!({"error": "invalid_client"})),
             (Some((_, value)), None, None) if value == BASIC => "basic",
             (None, Some(secret), Some(CLIENT)) if secret == SECRET => "post",
             (None, None, Some(CLIENT)) => "none",
@@ -233,6 +247,14 @@ impl Idp {
             }
             _ => refused("unsupported_grant_type"),
         }
+    }
+
+    /// Whether an assertion with this `jti` was never seen before.
+    fn is_new(&self, jti: &str) -> bool {
+        let mut seen = self.assertions.borrow_mut();
+        let new = !seen.iter().any(|known| known == jti);
+        seen.push(jti.to_owned());
+        new
     }
 
     fn tokens(&self, grant: &Grant, now: u64, with_id_token: bool) -> Value {

@@ -9,12 +9,14 @@
 //! - [`network`]: the provider as data, and what was called
 //! - [`Request`], [`Outcome`]: what a client sends, and what becomes of it
 //! - [`idp`]: the provider's endpoints for people, and its tokens
+//! - [`assertion`]: how a client proves itself to it with a JWT
 //! - [`Browser`]: cookies, redirects, forms and tabs as a person has them
 //! - [`forward`]: what the upstream gets to see
 //! - [`stage`]: keys, claims and configurations that most tests use
 //! - `neutralise`: what `make parity` does to configurations
 //! - [`control`]: the same entry point with no filter behind it
 
+pub mod assertion;
 mod browser;
 pub mod control;
 mod cookie;

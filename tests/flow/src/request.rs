@@ -35,7 +35,10 @@ impl Request {
     /// A request without any header.
     #[must_use]
     pub fn bare() -> Self {
-        Self::default()
+        Self {
+            peer: Some([192, 0, 2, 1].into()),
+            ..Self::default()
+        }
     }
 
     /// With one more header; the same name may come again.
@@ -75,6 +78,13 @@ impl Request {
     #[must_use]
     pub fn from_peer(mut self, peer: &str) -> Self {
         self.peer = Some(peer.parse().expect("an address"));
+        self
+    }
+
+    /// From an address that the host does not tell.
+    #[must_use]
+    pub fn from_nobody(mut self) -> Self {
+        self.peer = None;
         self
     }
 

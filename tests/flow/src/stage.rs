@@ -41,7 +41,6 @@ pub fn config(members: Value) -> Value {
     let whole = json!({
         "issuer": ISSUER,
         "auth_methods": ["bearer"],
-        "bearer_token_param_type": ["header", "query"],
         "upstream_headers_claims": ["preferred_username"],
         "upstream_headers_names": ["x-user"],
     });

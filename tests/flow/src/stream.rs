@@ -32,7 +32,7 @@ pub(crate) struct Stream {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     body: Vec<u8>,
     /// The address at the other end of the connection.
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Option<IpAddr>,
     over: Cell<bool>,
     grpc: Cell<bool>,
     task: Cell<Option<u64>>,
@@ -56,7 +56,7 @@ impl Stream {
             root,
             headers: request.headers,
             body: request.body,
-            peer: request.peer.unwrap_or([192, 0, 2, 1].into()),
+            peer: request.peer,
             over: Cell::new(false),
             grpc: Cell::new(false),
             task: Cell::new(None),

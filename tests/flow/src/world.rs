@@ -80,7 +80,7 @@ impl Inner {
             return None;
         };
         let streams = self.workers[worker].streams.borrow();
-        streams.get(&id).map(|stream| stream.peer)
+        streams.get(&id).and_then(|stream| stream.peer)
     }
 }
 

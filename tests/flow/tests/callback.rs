@@ -209,7 +209,8 @@ fn the_issuer_in_a_callback_is_held_against_the_providers() {
     ] {
         let world = World::new(Dialect::Envoy, 1);
         world.put_login(json!({"authorization_response_iss_parameter_supported": promised}));
-        world.route(&login_config(json!({})));
+        // That claims are not verified changes nothing here (RFC 9207 section 2.4).
+        world.route(&login_config(json!({"verify_claims": iss.is_none()})));
         world.idp().set(|idp| idp.iss = iss);
         let browser = world.browser();
         let away = browser.open("/").away();
@@ -270,6 +271,54 @@ fn a_foreign_error_at_the_callback_is_401_and_clears_nothing() {
         let page = browser.open("/app?error=access_denied").here();
         page.outcome.assert_user("alex");
     });
+}
+
+#[test]
+fn a_form_with_a_foreign_error_is_401_and_starts_no_login() {
+    let members = json!({"redirect_uri": ["https://api.test/cb"], "response_mode": "form_post"});
+    each(members, |world| {
+        let browser = world.browser();
+        let page = browser
+            .post_from_elsewhere("/cb", "error=access_denied&state=foreign")
+            .here();
+        page.outcome.assert_status(401);
+        assert_eq!(world.counted(Counter::LoginStarted), 0);
+    });
+}
+
+#[test]
+fn a_callback_by_query_is_a_get() {
+    each(json!({}), |world| {
+        let browser = world.browser();
+        let away = browser.open("/app").away();
+        let state = away.parameter("state").expect("a state");
+        let target = format!("/app?code=x&state={state}");
+        let post = Request::new("POST", &target).header("content-type", "application/json");
+        browser.ask(post).assert_status(302);
+        assert_eq!(world.calls_to(TOKEN), 0);
+        assert!(!world.logged("stale_callback"));
+    });
+}
+
+#[test]
+fn a_login_without_pkce_is_not_finished_where_pkce_is_demanded() {
+    for dialect in Dialect::BOTH {
+        let world = World::with_login(
+            dialect,
+            json!({"require_proof_key_for_code_exchange": false}),
+        );
+        let mut browser = world.browser();
+        let away = browser.open("/app").away();
+        assert_eq!(away.parameter("code_challenge"), None);
+        let strict = world.route(&login_config(
+            json!({"require_proof_key_for_code_exchange": true}),
+        ));
+        browser.route = Some(strict);
+        let again = browser.log_in(&away).away();
+        assert!(again.parameter("code_challenge").is_some());
+        assert_eq!(world.calls_to(TOKEN), 0, "the code went nowhere");
+        browser.log_in(&again).here().outcome.assert_user("alex");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A whole login with a browser (specification sections 4.9 and 11).
 
+use flow::assertion::client_jwk;
 use flow::idp::{AUTHORIZE, TOKEN};
 use flow::stage::login_config;
 use flow::{Dialect, Outcome, World, decode};
@@ -227,6 +228,33 @@ fn the_client_proves_itself_as_configured() {
         each(members, |world| {
             world.browser().enter("/").outcome.assert_user("alex");
             assert_eq!(world.idp().proofs(), [proof], "{auth} {secret}");
+        });
+    }
+}
+
+#[test]
+fn a_client_proves_itself_with_an_assertion_that_is_good_once() {
+    for (members, proof) in [
+        (
+            json!({"client_auth": ["private_key_jwt"], "client_jwk": [client_jwk()]}),
+            "private_key_jwt",
+        ),
+        (
+            json!({"client_auth": ["private_key_jwt"], "client_jwk": [client_jwk()], "client_alg": ["ES256"], "client_secret": null}),
+            "private_key_jwt",
+        ),
+        (
+            json!({"token_endpoint_auth_method": "client_secret_jwt"}),
+            "client_secret_jwt",
+        ),
+    ] {
+        each(members, |world| {
+            let browser = world.browser();
+            browser.enter("/").outcome.assert_user("alex");
+            // The access token lasts for 300 seconds. Its refresh needs another assertion.
+            world.pass_seconds(299);
+            browser.open("/").here().outcome.assert_user("alex");
+            assert_eq!(world.idp().proofs(), [proof, proof]);
         });
     }
 }

@@ -297,3 +297,114 @@ fn a_stranger_cannot_replace_what_is_remembered() {
     world.show(&token).assert_user("alex");
     assert_eq!(world.calls_to(KEYS), 1);
 }
+
+/// A token in each kind of body that is looked into, and the same body without it.
+fn bodies(token: &str) -> [(&'static str, String, String); 3] {
+    [
+        (
+            "application/x-www-form-urlencoded",
+            format!("a=1&access_token={token}&b=2"),
+            "a=1&b=2".to_owned(),
+        ),
+        (
+            "application/json",
+            format!("{{\"a\": 1.50, \"access_token\": \"{token}\", \"b\": [null]}}"),
+            "{\"a\":1.50,\"b\":[null]}".to_owned(),
+        ),
+        (
+            "application/merge-patch+json; charset=utf-8",
+            format!("{{\"access_token\": \"{token}\"}}"),
+            "{}".to_owned(),
+        ),
+    ]
+}
+
+#[test]
+fn a_token_in_a_form_or_in_json_is_read_and_taken_out() {
+    for dialect in Dialect::BOTH {
+        for hide in [true, false] {
+            let world = World::ready(dialect, json!({"hide_credentials": hide}));
+            let token = world.token(json!({}));
+            for method in ["POST", "PUT", "PATCH"] {
+                for (kind, body, without) in bodies(&token) {
+                    let request = Request::new(method, "/orders?x=y")
+                        .header("content-type", kind)
+                        .body(&body)
+                        .secret(&token);
+                    let outcome = world.ask(request);
+                    outcome.assert_user("alex");
+                    let seen = outcome.forwarded();
+                    let expected = if hide { without } else { body };
+                    assert_eq!(String::from_utf8_lossy(seen.body()), expected);
+                    let length = expected.len().to_string();
+                    assert_eq!(seen.header("content-length"), Some(length));
+                    assert_eq!(
+                        (seen.method().as_str(), seen.path().as_str()),
+                        (method, "/orders?x=y")
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_body_is_read_only_where_a_token_may_stand_in_it() {
+    for dialect in Dialect::BOTH {
+        let world = World::ready(dialect, json!({}));
+        let token = world.token(json!({}));
+        let form = format!("access_token={token}");
+        let long = format!("{form}&x={}", "y".repeat(64 << 10));
+        let kind = "application/x-www-form-urlencoded";
+        for (members, kind, body) in [
+            (json!({}), "text/plain", &form),
+            (json!({}), "multipart/form-data; boundary=x", &form),
+            (json!({}), kind, &long),
+            (
+                json!({"bearer_token_param_type": ["header", "query"]}),
+                kind,
+                &form,
+            ),
+            (json!({"request_body": "off"}), kind, &form),
+        ] {
+            let route = world.route(&flow::stage::config(members));
+            let request = Request::new("POST", "/")
+                .header("content-type", kind)
+                .body(body)
+                .on(route);
+            world.ask(request.secret(&token)).assert_status(401);
+        }
+        // Without a length it is an upload, which nobody stops.
+        let chunked = Request::new("POST", "/")
+            .header("content-type", kind)
+            .header("transfer-encoding", "chunked");
+        world.ask(chunked).assert_status(401);
+    }
+}
+
+#[test]
+fn a_token_in_a_higher_place_wins_over_one_in_the_body() {
+    for dialect in Dialect::BOTH {
+        let world = World::ready(dialect, json!({}));
+        let token = world.token(json!({}));
+        let body = "access_token=no-token";
+        let request = || Request::new("POST", "/").form(body);
+        world.ask(request().bearer(&token)).assert_user("alex");
+        world.ask(request()).assert_status(401);
+        // A null is no token, a number is a bad one, and of two none is believed.
+        for (json, outcome) in [
+            (r#"{"access_token":null}"#.to_owned(), "no_credential"),
+            (r#"{"access_token":7}"#.to_owned(), "token_not_compact"),
+            (
+                format!("{{\"access_token\":\"{token}\",\"access_token\":\"{token}\"}}"),
+                "token_not_compact",
+            ),
+        ] {
+            let request = Request::new("POST", "/")
+                .header("content-type", "application/json")
+                .body(&json);
+            world.ask(request.secret(&token)).assert_status(401);
+            assert!(world.logged(outcome), "{json}");
+        }
+    }
+}

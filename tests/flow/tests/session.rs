@@ -286,6 +286,100 @@ fn a_session_is_of_an_issuer_a_client_and_an_audience_and_not_of_a_policy() {
 }
 
 #[test]
+fn a_session_bound_to_an_address_needs_one() {
+    each(json!({"session_bind": ["ip"]}), |world, browser| {
+        let unknown = browser.ask(Request::get("/app").from_nobody());
+        unknown.assert_status(500);
+        assert!(world.logged("no_peer") && world.logged("use_remote_address"));
+    });
+}
+
+#[test]
+fn a_session_is_held_against_each_routes_issuers() {
+    for dialect in Dialect::BOTH {
+        let other = "https://other.test";
+        let world = World::with_login(dialect, json!({"issuers_allowed": [other]}));
+        world.idp().set(|idp| {
+            idp.id_claims = json!({"iss": other});
+            idp.access_claims = json!({"iss": other});
+        });
+        let mut browser = world.browser();
+        browser.enter("/app").outcome.assert_user("alex");
+        assert!(is_in(&browser));
+        let strict = world.route(&login_config(json!({})));
+        browser.route = Some(strict);
+        // Also on a worker that does not know the provider yet.
+        browser.ask(Request::get("/app")).assert_status(302);
+        browser
+            .ask(Request::new("POST", "/app").header("x-a", "b"))
+            .assert_status(302);
+    }
+}
+
+#[test]
+fn a_session_of_a_shared_secret_counts_only_where_that_is_taken() {
+    let mut tokens = None;
+    for dialect in Dialect::BOTH {
+        let world = World::with_login(dialect, json!({"enable_hs_signatures": true}));
+        world.idp().set(|idp| {
+            idp.forge = Some(|claims| support::issuer::hs256(flow::idp::SECRET.as_bytes(), claims));
+        });
+        let mut browser = world.browser();
+        browser.enter("/app").outcome.assert_user("alex");
+        tokens = world.idp().id_token();
+        assert!(is_in(&browser));
+        let strict = world.route(&login_config(json!({"enable_hs_signatures": false})));
+        browser.route = Some(strict);
+        browser.ask(Request::get("/app")).assert_status(302);
+    }
+    assert!(tokens.is_some());
+}
+
+#[test]
+fn beside_a_session_nothing_that_looks_like_a_token_goes_on() {
+    for (hide, left) in [(true, false), (false, true)] {
+        each(json!({"hide_credentials": hide}), |_, browser| {
+            let request = Request::get("/app?a=1&access_token=planted&b=2")
+                .header("authorization", "Bearer planted")
+                .header("access-token", "planted")
+                .header("x-access-token", "planted");
+            let outcome = browser.ask(request);
+            outcome.assert_user("alex");
+            let seen = outcome.forwarded();
+            assert_ne!(
+                seen.header("authorization").as_deref(),
+                Some("Bearer planted")
+            );
+            assert_eq!(seen.header("access-token").is_some(), left);
+            assert_eq!(seen.header("x-access-token").is_some(), left);
+            assert_eq!(seen.path().contains("planted"), left);
+            if hide {
+                assert_eq!(seen.path(), "/app?a=1&b=2");
+            }
+        });
+    }
+}
+
+#[test]
+fn max_age_counts_from_the_login_also_after_a_refresh_that_does_not_tell() {
+    each(json!({"max_age": 1000}), |world, browser| {
+        world
+            .idp()
+            .set(|idp| idp.id_claims = json!({"auth_time": null}));
+        world.pass_seconds(600);
+        browser
+            .ask(Request::new("POST", "/app"))
+            .assert_user("alex");
+        world.pass_seconds(250);
+        browser
+            .ask(Request::new("POST", "/app"))
+            .assert_user("alex");
+        world.pass_seconds(150);
+        browser.ask(Request::new("POST", "/app")).assert_status(403);
+    });
+}
+
+#[test]
 fn what_is_known_of_the_session_goes_upstream_and_a_clients_word_does_not() {
     let members = json!({"session_request_headers": ["id", "subject", "audience", "timeout"]});
     each(members, |_, browser| {

@@ -161,7 +161,7 @@ fn hs256_verifies_with_the_first_client_secret_where_it_is_on() {
             "a client secret of thirty-two bytes!",
             "the second secret is for nothing here",
         ];
-        let members = json!({"client_secret": secrets, "enable_hs_signatures": true});
+        let members = json!({"client_id": ["one", "two"], "client_secret": secrets, "enable_hs_signatures": true});
         let world = World::ready(dialect, members);
         world.keep_secret(secrets[0]);
         let token = issuer::hs256(secrets[0].as_bytes(), &world.claims(json!({})));

@@ -306,10 +306,49 @@ fn a_session_gets_new_tokens_before_the_old_ones_end() {
             .flow
             .clock
             .advance(std::time::Duration::from_secs(400));
-        visitor.flow.provider.always(TOKEN, Behaviour::Status(400));
+        let refused = Behaviour::Answer(br#"{"error":"invalid_grant"}"#.to_vec());
+        visitor.flow.provider.always(TOKEN, refused);
         assert_eq!(visitor.send("POST", "/page", &[], b"x").status(), 401);
         assert_eq!(visitor.get("/page").status(), 302);
         assert!(visitor.flow.upstream.take().is_empty());
+    }
+}
+
+#[test]
+fn a_slow_upstream_brings_no_old_session_back() {
+    for mode in modes() {
+        let mut visitor = Visitor::new(mode, &json!({}));
+        visitor.log_in();
+        let pass = |visitor: &Visitor, seconds| {
+            let time = std::time::Duration::from_secs(seconds);
+            visitor.flow.clock.advance(time);
+        };
+        // A use is noted after a minute, in the answer of this request.
+        pass(&visitor, 100);
+        visitor.flow.upstream.hold("/slow");
+        let cookies = visitor.cookies.clone();
+        let line = format!("{}={}", cookies[0].0, cookies[0].1);
+        let headers = [("Host", "gateway.test"), ("Cookie", line.as_str())];
+        let mut slow = common::open(&visitor.flow.host, &request("GET", "/slow", &headers, b""));
+        visitor.flow.upstream.wait_for(1);
+        // Meanwhile another one gets new tokens, and a new session with them.
+        pass(&visitor, 180);
+        let answer = json!({
+            "access_token": visitor.flow.token_with(&json!({"n": 2})), "token_type": "Bearer",
+            "expires_in": 300, "refresh_token": "the-next-one",
+        });
+        let answer = Behaviour::Answer(answer.to_string().into_bytes());
+        visitor.flow.provider.always(TOKEN, answer);
+        let renewed = visitor.get("/page");
+        assert_eq!(renewed.status(), 200, "{}", visitor.logs());
+        assert_eq!(renewed.all("set-cookie").len(), 1);
+        visitor.flow.upstream.release();
+        let late = common::wire::read_message(&mut slow).expect("an answer");
+        assert_eq!(late.status(), 200);
+        assert_eq!(late.all("set-cookie"), Vec::<&str>::new(), "an old session");
+        // Without the other one it would have brought the use.
+        pass(&visitor, 100);
+        assert_eq!(visitor.get("/page").all("set-cookie").len(), 1);
     }
 }
 

@@ -74,7 +74,7 @@ impl Envoy {
     /// When it ends (`exit` is set) or refuses a listener or cluster; the log says why.
     pub fn try_start(options: EnvoyOptions) -> Result<Self, StartError> {
         let admin = ports::free();
-        let folder = Folder::new().map_err(|error| broken(&error))?;
+        let folder = Folder::new().map_err(|error| StartError::broken("envoy", &error))?;
         let access_log = folder.file("access.log");
         let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": admin}});
         let mut bootstrap = json!({
@@ -103,7 +103,7 @@ impl Envoy {
                 .and_then(|()| {
                     folder.write("cds.json", &json!({"resources": options.clusters_json()}))
                 })
-                .map_err(|error| broken(&error))?;
+                .map_err(|error| StartError::broken("envoy", &error))?;
         }
         let port = options
             .listeners
@@ -141,7 +141,7 @@ impl Envoy {
                 .collect(),
             fixed: true,
         };
-        let folder = Folder::new().map_err(|error| broken(&error))?;
+        let folder = Folder::new().map_err(|error| StartError::broken("envoy", &error))?;
         Self::launch(folder, bootstrap, options, admin, port)
     }
 
@@ -154,7 +154,7 @@ impl Envoy {
     ) -> Result<Self, StartError> {
         folder
             .write("envoy.json", bootstrap)
-            .map_err(|error| broken(&error))?;
+            .map_err(|error| StartError::broken("envoy", &error))?;
         let program =
             crate::cache().join(format!("envoy-{}/envoy", crate::version("ENVOY_VERSION")));
         let mut command = Service::command("envoy", program)
@@ -169,7 +169,9 @@ impl Envoy {
         for (name, value) in &options.env {
             command = command.env(name, value);
         }
-        let service = command.spawn().map_err(|error| broken(&error))?;
+        let service = command
+            .spawn()
+            .map_err(|error| StartError::broken("envoy", &error))?;
         let url = format!("http://127.0.0.1:{port}");
         let mut envoy = Self {
             service,
@@ -400,15 +402,4 @@ fn untyped(mut resources: Vec<Value>) -> Vec<Value> {
         }
     }
     resources
-}
-
-/// Envoy could not be started at all.
-fn broken(error: &std::io::Error) -> StartError {
-    StartError {
-        service: "envoy".into(),
-        reason: format!("{error} (is `make setup` done?)"),
-        exit: None,
-        log: String::new(),
-        log_file: PathBuf::new(),
-    }
 }

@@ -73,7 +73,7 @@ impl Keycloak {
     /// # Errors
     /// As for [`Keycloak::start`].
     pub fn start_with(realms: &[Value], port: u16, args: &[&str]) -> Result<Self, StartError> {
-        let folder = instance(realms).map_err(|error| broken(&error))?;
+        let folder = instance(realms).map_err(|error| StartError::broken("keycloak", &error))?;
         let service = Service::command("keycloak", folder.join("bin/kc.sh"))
             .args(["start", "--optimized", "--import-realm"])
             .args([
@@ -90,7 +90,7 @@ impl Keycloak {
             .env("JAVA_OPTS_APPEND", "-XX:TieredStopAtLevel=1")
             .stop_with_term()
             .spawn()
-            .map_err(|error| broken(&error))?;
+            .map_err(|error| StartError::broken("keycloak", &error))?;
         let mut keycloak = Self {
             service,
             folder,
@@ -269,16 +269,5 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
         symlink(from, to)
     } else {
         Ok(())
-    }
-}
-
-/// Keycloak could not be started at all.
-fn broken(error: &io::Error) -> StartError {
-    StartError {
-        service: "keycloak".into(),
-        reason: format!("{error} (is `make setup` done?)"),
-        exit: None,
-        log: String::new(),
-        log_file: PathBuf::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! The harness: real servers for the tests, and the same ones for `make run`.
 
 pub mod browser;
+pub mod demo;
 pub mod envoy;
 pub mod http;
 pub mod issuer;

@@ -194,6 +194,19 @@ pub struct StartError {
     pub log_file: PathBuf,
 }
 
+impl StartError {
+    /// A service could not be started at all.
+    pub(crate) fn broken(service: &str, error: &io::Error) -> Self {
+        Self {
+            service: service.to_owned(),
+            reason: format!("{error} (is `make setup` done?)"),
+            exit: None,
+            log: String::new(),
+            log_file: PathBuf::new(),
+        }
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<&str> = self.log.lines().collect();

@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, Response};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::server::{Body, Server, full};
 
@@ -75,6 +76,7 @@ pub struct Upstream {
     server: Server,
     seen: Arc<Mutex<Vec<Seen>>>,
     others: Others,
+    held: watch::Sender<Option<String>>,
 }
 
 impl Upstream {
@@ -83,13 +85,17 @@ impl Upstream {
     pub fn start() -> Self {
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let others = Others::default();
-        let shared = (seen.clone(), others.clone());
-        let server =
-            Server::start(move |request| record(request, shared.0.clone(), shared.1.clone()));
+        let held = watch::Sender::new(None);
+        let shared = (seen.clone(), others.clone(), held.clone());
+        let server = Server::start(move |request| {
+            let (seen, others, held) = shared.clone();
+            record(request, seen, others, held.subscribe())
+        });
         Self {
             server,
             seen,
             others,
+            held,
         }
     }
 
@@ -101,6 +107,16 @@ impl Upstream {
     /// Answers with this status at this target from now on.
     pub fn status(&self, target: &str, status: u16) {
         self.answer_otherwise(target, status, None);
+    }
+
+    /// Keeps answers at this target (path and query) back, until [`Upstream::release`].
+    pub fn hold(&self, target: &str) {
+        self.held.send_replace(Some(target.to_owned()));
+    }
+
+    /// Gives the answers that were kept back.
+    pub fn release(&self) {
+        self.held.send_replace(None);
     }
 
     fn answer_otherwise(&self, target: &str, status: u16, place: Option<String>) {
@@ -166,6 +182,7 @@ async fn record(
     request: Request<Incoming>,
     all: Arc<Mutex<Vec<Seen>>>,
     others: Others,
+    mut held: watch::Receiver<Option<String>>,
 ) -> std::io::Result<Response<Body>> {
     let (head, mut body) = request.into_parts();
     let lock = || all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -202,6 +219,8 @@ async fn record(
         mine.trailers = trailers;
         mine.complete = true;
     }
+    // The sender lives as long as the server.
+    let _ = held.wait_for(|held| held.as_deref() != Some(&target)).await;
     let other = others
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

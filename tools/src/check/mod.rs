@@ -156,9 +156,15 @@ pub fn check(text: &[u8], kind: Option<Kind>) -> Report {
 /// What a tree is, by members that the others do not have.
 fn detect(tree: &Value) -> Kind {
     let has = |name| tree::member(tree, name).is_some();
+    // Files of other programs have services, too.
+    let lists = |name| tree.get(name).is_some_and(Value::is_array);
     if has("static_resources") || has("dynamic_resources") {
         Kind::Envoy
-    } else if has("_format_version") || has("filter_chains") || has("services") || has("plugins") {
+    } else if has("_format_version")
+        || ["filter_chains", "services", "plugins"]
+            .into_iter()
+            .any(lists)
+    {
         Kind::Kong
     } else {
         Kind::Filter
