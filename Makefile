@@ -72,6 +72,15 @@ test-hostile: wasm modules ## against providers and clients that misbehave
 scenarios: wasm modules ## acceptance scenarios, a line each [HOST=envoy|kong] [CONTROL=open|closed]
 	@cargo run -q -p support --bin scenarios -- $(SCENARIO_ARGS)
 
+.PHONY: parity
+parity: ## each field of the configuration with its state; tests must notice when one is taken away
+	@cargo run -q -p parity
+
+.PHONY: reference
+reference: ## writes docs/reference.md from the filter's own table of fields
+	@cargo run -q -p oidc-filter-tools --bin oidc-filter -- reference > docs/reference.md.next
+	@mv docs/reference.md.next docs/reference.md
+
 .PHONY: lint
 lint: setup ## formatting and clippy
 	@scripts/lint

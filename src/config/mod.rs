@@ -40,6 +40,8 @@ mod userinfo;
 mod verification;
 
 #[cfg(feature = "schema")]
+pub mod reference;
+#[cfg(feature = "schema")]
 pub mod schema;
 
 #[cfg(test)]

@@ -312,7 +312,7 @@ impl Reader {
             Value::Array(list) => list,
             Value::Object(map) if map.is_empty() => Vec::new(),
             _ => {
-                self.error(at, "write a list");
+                self.error(at, "write a list, like `[\"value\"]`");
                 Vec::new()
             }
         }

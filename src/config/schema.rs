@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Kind, State};
+use super::reference;
 use super::table::FIELDS;
 
 /// The schema of the whole configuration.
@@ -137,12 +138,14 @@ fn one_of(options: &[&str]) -> Value {
 fn description(field: &Field) -> String {
     let default = match field.default {
         "null" => String::new(),
-        default => format!("Default: `{default}`. "),
+        default => format!("Default: `{default}`."),
     };
     let state = match &field.state {
         State::Honoured => "",
         State::Later => "Not built yet in this version: leave it out, or at its default.",
         State::Instead(why) | State::Never(why) => why,
     };
-    format!("{default}{state}").trim_end().to_owned()
+    let parts = [reference::meaning(field.path), &default, state];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
 }

@@ -13,6 +13,7 @@
 //! - [`Browser`]: cookies, redirects, forms and tabs as a person has them
 //! - [`forward`]: what the upstream gets to see
 //! - [`stage`]: keys, claims and configurations that most tests use
+//! - `neutralise`: what `make parity` does to configurations
 //! - [`control`]: the same entry point with no filter behind it
 
 pub mod assertion;
@@ -26,6 +27,7 @@ mod form;
 pub mod forward;
 pub mod idp;
 pub mod network;
+mod neutralise;
 mod observe;
 mod outcome;
 mod page;

@@ -17,6 +17,7 @@ use crate::delivery::Waiting;
 use crate::forward::Forwarded;
 use crate::idp::Idp;
 use crate::network::Network;
+use crate::neutralise::{self, neutralised};
 use crate::outcome::{Outcome, Ticket};
 use crate::random::Random;
 use crate::record::Record;
@@ -314,6 +315,7 @@ impl Drop for World {
 }
 
 fn parse(config: &Value) -> Result<Config, Vec<String>> {
+    let config = neutralised(config);
     let parsed = Config::parse(config.to_string().as_bytes(), &|_| None);
     parsed
         .map(|(config, _)| config)
@@ -322,6 +324,9 @@ fn parse(config: &Value) -> Result<Config, Vec<String>> {
 
 #[track_caller]
 fn policy(config: &Value, worker: &Worker) -> Rc<Policy> {
-    let config = parse(config).unwrap_or_else(|errors| panic!("refused: {errors:?}"));
+    let config = parse(config).unwrap_or_else(|errors| {
+        neutralise::refused();
+        panic!("refused: {errors:?}")
+    });
     Policy::new(config, &worker.shared)
 }

@@ -43,6 +43,7 @@ impl Part {
                 ("oidc-filter", FEATURES),
                 ("oidc-filter-tools", &[]),
                 ("flow", &[]),
+                ("parity", &[]),
             ],
             Part::Module => &[("module-host", &[])],
             Part::Hosts => &[("support", &[]), ("acceptance", &[]), ("browser", &[])],

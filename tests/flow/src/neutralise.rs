@@ -1,0 +1,117 @@
+//! A field put back to its default behind a test's back: `make parity` asks whether the test notices.
+//!
+//! With the environment variable `OIDC_FILTER_NEUTRALISE` every configuration loses the field of this path
+//! before the filter reads it. Where the filter would refuse what is left, the field gets another value that says
+//! nothing, or loses its twin as well.
+
+use std::env;
+
+use serde_json::{Value, json};
+
+/// Stands in the output of a test whose configuration had the field.
+const DROPPED: &str = "neutralised:";
+/// Stands in the output where the rest was refused: such a failure shows no effect.
+const REFUSED: &str = "neutralised configuration refused:";
+
+/// The path of the field to neutralise.
+pub(crate) fn field() -> Option<String> {
+    env::var("OIDC_FILTER_NEUTRALISE").ok()
+}
+
+/// `config` without the field, where one is to be neutralised.
+pub(crate) fn neutralised(config: &Value) -> Value {
+    let mut config = config.clone();
+    let Some(field) = field() else {
+        return config;
+    };
+    if drop_at(&mut config, &field, &|old| substitute(&field, old)) {
+        println!("{DROPPED} {field}");
+        if let Some(twin) = twin(&field) {
+            drop_at(&mut config, twin, &|_| None);
+        }
+    }
+    config
+}
+
+/// Says that the rest of a configuration was refused.
+pub(crate) fn refused() {
+    if let Some(field) = field() {
+        println!("{REFUSED} {field}");
+    }
+}
+
+/// Drops the member at this path, or puts another value there; tells whether it was there.
+fn drop_at(value: &mut Value, path: &str, other: &dyn Fn(&Value) -> Option<Value>) -> bool {
+    let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+    let name = name.strip_suffix("[]").unwrap_or(name);
+    let Some(members) = value.as_object_mut() else {
+        return false;
+    };
+    if !rest.is_empty() {
+        return match members.get_mut(name) {
+            // Each of the elements, not only the first that has it.
+            Some(Value::Array(elements)) => {
+                let found = elements
+                    .iter_mut()
+                    .map(|element| drop_at(element, rest, other));
+                found.filter(|found| *found).count() > 0
+            }
+            Some(member) => drop_at(member, rest, other),
+            None => false,
+        };
+    }
+    let Some(old) = members.remove(name) else {
+        return false;
+    };
+    if let Some(other) = other(&old) {
+        members.insert(name.to_owned(), other);
+    }
+    true
+}
+
+/// A value that says nothing, for a field without which there is no configuration.
+fn substitute(field: &str, old: &Value) -> Option<Value> {
+    Some(match field {
+        "issuer" => json!("https://neutralised.test"),
+        "client_id" | "client_secret" | "upstream_headers[].path" => json!(["neutralised"]),
+        // No two headers may have one name.
+        "upstream_headers[].header" => json!(format!("{}-neutralised", old.as_str()?)),
+        "bearer_token_cookie_name" => json!("neutralised"),
+        "session_secret" => json!("neutralised, and long enough for a secret"),
+        _ => return None,
+    })
+}
+
+/// The field that goes in pairs with this one.
+fn twin(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "upstream_headers_claims" => "upstream_headers_names",
+        "upstream_headers_names" => "upstream_headers_claims",
+        "discovery_headers_names" => "discovery_headers_values",
+        "discovery_headers_values" => "discovery_headers_names",
+        "authorization_query_args_names" => "authorization_query_args_values",
+        "authorization_query_args_values" => "authorization_query_args_names",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_goes_wherever_it_stands() {
+        let mut config =
+            json!({ "a": 1, "b": { "c": 2, "d": 3 }, "e": [{ "f": 4 }, {}, { "f": 5 }] });
+        let nothing = |_: &Value| None;
+        assert!(drop_at(&mut config, "b.c", &nothing));
+        assert!(drop_at(&mut config, "e[].f", &nothing));
+        assert!(!drop_at(&mut config, "x.y", &nothing));
+        assert!(!drop_at(&mut config, "z", &|_| Some(json!(1))));
+        assert!(drop_at(&mut config, "a", &|_| Some(json!(6))));
+        assert_eq!(
+            config,
+            json!({ "a": 6, "b": { "d": 3 }, "e": [{}, {}, {}] })
+        );
+    }
+}

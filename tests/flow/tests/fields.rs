@@ -1,0 +1,196 @@
+//! Fields whose effect no other test needs. Each test must fail when the field is put back to its default:
+//! `make parity` does that.
+
+use flow::idp::{AUTHORIZE, TOKEN};
+use flow::stage::login_config;
+use flow::{Browser, Dialect, Request, Stop, World};
+use oidc_filter::host::Counter;
+use serde_json::{Value, json};
+
+/// A world where people log in, on both hosts.
+#[track_caller]
+fn each(members: Value, then: impl Fn(&World, &Browser<'_>)) {
+    for dialect in Dialect::BOTH {
+        let world = World::with_login(dialect, members.clone());
+        world.idp().set(|idp| idp.lifetime = 1_000_000);
+        then(&world, &world.browser());
+    }
+}
+
+fn is_in(browser: &Browser<'_>) -> bool {
+    match browser.open("/app") {
+        Stop::Away(_) => false,
+        Stop::Here(page) => page.outcome.is_forwarded(),
+    }
+}
+
+#[test]
+fn configured_endpoints_are_used_where_the_metadata_have_none() {
+    let members = json!({"authorization_endpoint": AUTHORIZE, "token_endpoint": TOKEN});
+    each(members, |world, browser| {
+        world.put_login(json!({"authorization_endpoint": null, "token_endpoint": null}));
+        browser.enter("/app").outcome.assert_user("alex");
+        assert_eq!(world.calls_to(TOKEN), 1);
+    });
+}
+
+#[test]
+fn the_token_endpoint_may_want_another_proof_than_the_others() {
+    let members = json!({"client_auth": ["client_secret_basic"], "token_endpoint_auth_method": "client_secret_post"});
+    each(members, |world, browser| {
+        browser.enter("/app").outcome.assert_user("alex");
+        assert_eq!(world.idp().proofs(), ["post"]);
+    });
+}
+
+#[test]
+fn a_foreign_nonce_is_believed_only_where_nobody_looks() {
+    let foreign = json!({"nonce": "of another login"});
+    each(json!({"verify_nonce": false}), |world, browser| {
+        world.idp().set(|idp| idp.id_claims = foreign.clone());
+        browser.enter("/app").outcome.assert_user("alex");
+    });
+    each(json!({"verify_nonce": true}), |world, browser| {
+        world.idp().set(|idp| idp.id_claims = foreign.clone());
+        let away = browser.open("/app").away();
+        let _ = browser.log_in(&away);
+        assert_eq!(browser.count("session"), 0);
+    });
+}
+
+#[test]
+fn a_login_may_take_as_long_as_configured() {
+    each(
+        json!({"authorization_rolling_timeout": 60}),
+        |world, browser| {
+            let away = browser.open("/app").away();
+            let late = browser.copy();
+            world.pass_seconds(59);
+            browser.log_in(&away).here().outcome.assert_user("alex");
+            let away = late.open("/app").away();
+            world.pass_seconds(60);
+            let _ = late.log_in(&away);
+            assert_eq!(late.count("session"), 0, "60 s are over");
+        },
+    );
+}
+
+#[test]
+fn the_cookie_of_a_login_has_the_attributes_that_are_configured() {
+    let members = json!({
+        "authorization_cookie_path": "/app", "authorization_cookie_domain": "api.test",
+        "authorization_cookie_http_only": false, "authorization_cookie_secure": false,
+    });
+    each(members, |_, browser| {
+        let _ = browser.open("/app").away();
+        let login = browser.jar.borrow().first().cloned().expect("a cookie");
+        assert_eq!(login.path, "/app");
+        assert_eq!(login.domain.as_deref(), Some("api.test"));
+        assert!(!login.http_only && !login.secure);
+    });
+}
+
+#[test]
+fn a_session_cookie_may_do_without_tls() {
+    each(json!({"session_cookie_secure": false}), |_, browser| {
+        browser.enter("/app").outcome.assert_user("alex");
+        assert!(!browser.cookie("session").expect("a cookie").secure);
+    });
+}
+
+#[test]
+fn a_session_is_over_when_its_configured_time_is() {
+    let rolling = json!({"session_rolling_timeout": 100, "session_idling_timeout": 0});
+    each(rolling, |world, browser| {
+        browser.enter("/app").outcome.assert_user("alex");
+        let unused = browser.copy();
+        world.pass_seconds(99);
+        assert!(is_in(browser));
+        world.pass_seconds(11);
+        assert!(is_in(browser), "renewed");
+        assert!(!is_in(&unused), "110 s after the login");
+    });
+    each(
+        json!({"session_absolute_timeout": 100}),
+        |world, browser| {
+            browser.enter("/app").outcome.assert_user("alex");
+            for _ in 0..3 {
+                world.pass_seconds(30);
+                assert!(is_in(browser));
+            }
+            world.pass_seconds(10);
+            assert!(!is_in(browser), "however busy it was");
+        },
+    );
+}
+
+#[test]
+fn a_login_begins_no_session_where_it_must_not() {
+    each(
+        json!({"disable_session": ["authorization_code"]}),
+        |_, browser| {
+            browser.enter("/app").outcome.assert_user("alex");
+            assert_eq!(browser.count("session"), 0);
+            let _ = browser.open("/app").away();
+        },
+    );
+}
+
+#[test]
+fn parts_of_other_people_leave_the_cookie_where_all_must_be_of_one() {
+    let members = |audience: &str| {
+        login_config(json!({"session_audience": audience, "session_enforce_same_subject": true}))
+    };
+    for dialect in Dialect::BOTH {
+        for (second, stays) in [("alex", true), ("mallory", false)] {
+            let world = World::new(dialect, 1);
+            world.put_login(json!({}));
+            let (one, other) = (world.route(&members("one")), world.route(&members("other")));
+            let mut browser = world.browser();
+            browser.route = Some(one);
+            browser.enter("/app").outcome.assert_user("alex");
+            browser.route = Some(other);
+            browser.user = second.to_owned();
+            browser.enter("/app").outcome.assert_user(second);
+            browser.route = Some(one);
+            assert_eq!(is_in(&browser), stays, "{second}");
+        }
+    }
+}
+
+#[test]
+fn claims_that_authorize_may_stand_elsewhere() {
+    for (claim, required) in [
+        ("scopes_claim", "scopes_required"),
+        ("audience_claim", "audience_required"),
+        ("groups_claim", "groups_required"),
+    ] {
+        for dialect in Dialect::BOTH {
+            let mut members = json!({});
+            members[claim] = json!(["own", "place"]);
+            members[required] = json!(["good"]);
+            let world = World::ready(dialect, members);
+            let with = |value: &str| world.token(json!({"own": {"place": [value]}}));
+            world.show(&with("good")).assert_user("alex");
+            world.show(&with("bad")).assert_status(403);
+        }
+    }
+}
+
+#[test]
+fn what_is_remembered_stays_for_cache_ttl_min() {
+    let world = World::ready(
+        Dialect::Envoy,
+        json!({"cache_ttl": 10, "cache_ttl_min": 60}),
+    );
+    let token = world.token(json!({"exp": null}));
+    world.show(&token).assert_user("alex");
+    world.pass_seconds(59);
+    world.show(&token).assert_user("alex");
+    assert_eq!(world.counted(Counter::VerifiedInModule), 1);
+    world.pass_seconds(1);
+    world
+        .ask(Request::get("/").bearer(&token))
+        .assert_user("alex");
+    assert_eq!(world.counted(Counter::VerifiedInModule), 2);
+}
