@@ -68,9 +68,9 @@ impl Policy {
             names,
             verdicts: cache(),
             opened: cache(),
-            introspected: Recent::default(),
-            informed: Recent::default(),
-            granted: Recent::default(),
+            introspected: Recent::new(shared.budget.clone()),
+            informed: Recent::new(shared.budget.clone()),
+            granted: Recent::new(shared.budget.clone()),
             refreshed: Refreshed::default(),
             secrets: Secrets::default(),
             sessions: OnceCell::new(),
@@ -122,11 +122,6 @@ impl Policy {
         request: Option<&Request>,
     ) -> Result<TokenEndpoint<'a>, Refusal> {
         let config = &self.config;
-        let url = endpoint(
-            config.token.endpoint.as_ref(),
-            metadata.token_endpoint.as_ref(),
-            "token_endpoint",
-        )?;
         let supported = metadata.token_endpoint_auth_methods_supported.as_deref();
         let proof = self.proof(
             config.clients.first(),
@@ -134,6 +129,22 @@ impl Policy {
             supported,
             metadata,
             host,
+        )?;
+        self.token_endpoint_as(proof, metadata, request)
+    }
+
+    /// The same for whoever has this proof.
+    pub fn token_endpoint_as<'a>(
+        &'a self,
+        proof: Proof<'a>,
+        metadata: &'a Metadata,
+        request: Option<&Request>,
+    ) -> Result<TokenEndpoint<'a>, Refusal> {
+        let config = &self.config;
+        let url = endpoint(
+            config.token.endpoint.as_ref(),
+            metadata.token_endpoint.as_ref(),
+            "token_endpoint",
         )?;
         Ok(TokenEndpoint {
             url,

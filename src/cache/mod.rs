@@ -27,15 +27,15 @@ const MAX_TOKEN: usize = 16 << 10;
 pub struct Budget(Rc<Cell<usize>>);
 
 impl Budget {
-    fn has_room_for(&self, bytes: usize) -> bool {
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
         self.0.get().saturating_add(bytes) <= MAX_BYTES
     }
 
-    fn take(&self, bytes: usize) {
+    pub(crate) fn take(&self, bytes: usize) {
         self.0.set(self.0.get().saturating_add(bytes));
     }
 
-    fn give_back(&self, bytes: usize) {
+    pub(crate) fn give_back(&self, bytes: usize) {
         self.0.set(self.0.get().saturating_sub(bytes));
     }
 }
@@ -153,18 +153,26 @@ impl Drop for VerdictCache {
     }
 }
 
+/// What is kept and counted.
+pub trait Weigh {
+    /// How many bytes it takes, by and large.
+    fn bytes(&self) -> usize;
+}
+
+impl Weigh for Verdict {
+    fn bytes(&self) -> usize {
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(64))
+            .fold(0, usize::saturating_add);
+        let token = self.token.as_ref().map_or(0, |token| token.len());
+        headers.saturating_add(token).saturating_add(256)
+    }
+}
+
 fn cost(token: &[u8], verdict: &Verdict) -> usize {
-    let headers: usize = verdict
-        .headers
-        .iter()
-        .map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(64))
-        .fold(0, usize::saturating_add);
-    let kept = verdict.token.as_ref().map_or(0, |token| token.len());
-    token
-        .len()
-        .saturating_add(headers)
-        .saturating_add(kept)
-        .saturating_add(256)
+    token.len().saturating_add(verdict.bytes())
 }
 
 /// Equality eight bytes at a time: what `==` becomes on wasm32 goes byte by byte, and a token of 1.3 KB

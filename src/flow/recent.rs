@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::cache::{Budget, Weigh};
 use crate::config::Caching;
 use crate::failure::{Kind, Refusal};
 use crate::host::{Host, Task, Time};
@@ -24,44 +25,96 @@ pub type Key = [u8; 32];
 pub type Fetched<T> = Result<(Rc<T>, Time), Refusal>;
 
 /// Results by their keys.
-pub struct Recent<T>(RefCell<HashMap<Key, Kept<T>>>);
+pub struct Recent<T: Weigh> {
+    kept: RefCell<HashMap<Key, Kept<T>>>,
+    budget: Budget,
+}
 
 struct Kept<T> {
     until: Time,
     result: Result<Rc<T>, Refusal>,
+    bytes: usize,
 }
 
-impl<T> Default for Recent<T> {
-    fn default() -> Self {
-        Recent(RefCell::default())
+/// What a key and a refusal take, by and large.
+const SMALL: usize = 256;
+
+impl<T: Weigh> Recent<T> {
+    /// Nothing is kept yet; the memory is shared with others.
+    pub fn new(budget: Budget) -> Self {
+        Recent {
+            kept: RefCell::default(),
+            budget,
+        }
     }
-}
 
-impl<T> Recent<T> {
     /// What is kept under this key.
     pub fn get(&self, key: &Key, now: Time) -> Option<Result<Rc<T>, Refusal>> {
-        let kept = self.0.borrow();
+        let kept = self.kept.borrow();
         kept.get(key)
             .filter(|kept| now < kept.until)
             .map(|kept| kept.result.clone())
     }
 
-    /// Keeps a result. Where there is no room, the one that ends first goes.
+    /// Keeps a result. Where there is no room, what ends first goes.
     pub fn put(&self, key: Key, result: Result<Rc<T>, Refusal>, until: Time, now: Time) {
+        self.remove(&key);
         if now >= until {
             return;
         }
-        let mut kept = self.0.borrow_mut();
-        if kept.len() >= MOST && !kept.contains_key(&key) {
-            kept.retain(|_, kept| now < kept.until);
-            if kept.len() >= MOST {
+        let own = result.as_ref().map_or(0, |result| result.bytes());
+        let bytes = own.saturating_add(SMALL);
+        if self.is_full(bytes) {
+            self.drop_ended(now);
+        }
+        while self.is_full(bytes) {
+            let soonest = {
+                let kept = self.kept.borrow();
                 let soonest = kept.iter().min_by_key(|(_, kept)| kept.until);
-                if let Some(soonest) = soonest.map(|(key, _)| *key) {
-                    kept.remove(&soonest);
-                }
+                soonest.map(|(key, _)| *key)
+            };
+            match soonest {
+                Some(soonest) => self.remove(&soonest),
+                // Others hold all the memory: this is asked again each time.
+                None => return,
             }
         }
-        kept.insert(key, Kept { until, result });
+        self.budget.take(bytes);
+        let kept = Kept {
+            until,
+            result,
+            bytes,
+        };
+        self.kept.borrow_mut().insert(key, kept);
+    }
+
+    fn is_full(&self, bytes: usize) -> bool {
+        self.kept.borrow().len() >= MOST || !self.budget.has_room_for(bytes)
+    }
+
+    fn remove(&self, key: &Key) {
+        if let Some(kept) = self.kept.borrow_mut().remove(key) {
+            self.budget.give_back(kept.bytes);
+        }
+    }
+
+    fn drop_ended(&self, now: Time) {
+        let budget = &self.budget;
+        self.kept.borrow_mut().retain(|_, kept| {
+            let stays = now < kept.until;
+            if !stays {
+                budget.give_back(kept.bytes);
+            }
+            stays
+        });
+    }
+}
+
+impl<T: Weigh> Drop for Recent<T> {
+    fn drop(&mut self) {
+        for kept in self.kept.borrow().values() {
+            self.budget.give_back(kept.bytes);
+        }
     }
 }
 
@@ -72,7 +125,7 @@ pub type Fetch<T> = Rc<dyn Fn(Rc<dyn Host>) -> Task<Fetched<T>>>;
 pub type Shelf<T> = fn(&Policy) -> &Recent<T>;
 
 /// One question to the provider.
-pub struct Question<T> {
+pub struct Question<T: Weigh> {
     /// What it depends on.
     pub key: Key,
     /// Where its results are kept.
@@ -84,7 +137,7 @@ pub struct Question<T> {
 }
 
 /// Answers a question from what is kept, or by one fetch for all who ask it meanwhile.
-pub async fn answer<T: 'static>(
+pub async fn answer<T: Weigh + 'static>(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
     question: &Question<T>,
@@ -156,23 +209,44 @@ pub fn key_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
 
+    impl Weigh for u64 {
+        fn bytes(&self) -> usize {
+            10_000
+        }
+    }
+
     #[test]
     fn the_newest_result_always_has_room() {
-        let recent = Recent::default();
-        for number in 0..2 * u64::try_from(MOST).unwrap_or(0) {
-            let key = key_of([&number.to_le_bytes()[..]]);
-            recent.put(key, Ok(Rc::new(number)), Time(10_000 + number), Time(0));
+        let budget = Budget::default();
+        let recent = Recent::new(budget.clone());
+        for number in 0..10_000 {
+            let key = key_of([&u64::to_le_bytes(number)[..]]);
+            recent.put(key, Ok(Rc::new(number)), Time(100_000 + number), Time(0));
             assert!(recent.get(&key, Time(0)).is_some());
         }
-        assert!(recent.0.borrow().len() <= MOST);
+        let kept = recent.kept.borrow().len();
+        assert!(kept > 1000 && kept <= MOST, "{kept}");
+        drop(recent);
+        assert!(budget.has_room_for(32 << 20), "all bytes are given back");
+    }
+
+    #[test]
+    fn where_others_hold_all_the_memory_nothing_is_kept() {
+        let budget = Budget::default();
+        budget.take(32 << 20);
+        let recent = Recent::new(budget);
+        let key = key_of([&b"a"[..]]);
+        recent.put(key, Ok(Rc::new(1)), Time(6), Time(5));
+        assert!(recent.get(&key, Time(5)).is_none());
     }
 
     #[test]
     fn nothing_is_kept_beyond_its_end() {
-        let recent = Recent::default();
+        let recent = Recent::new(Budget::default());
         let key = key_of([&b"a"[..]]);
         recent.put(key, Ok(Rc::new(1)), Time(5), Time(5));
         assert!(recent.get(&key, Time(5)).is_none());

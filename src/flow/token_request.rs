@@ -13,10 +13,11 @@ use super::session::{self, claims_of};
 use super::token::verify_given_access_token;
 use super::{Credential, Place};
 use crate::authz::Admission;
+use crate::cache::Weigh;
 use crate::config::{AuthMethod, Grant, Secret};
 use crate::failure::{Kind, Refusal};
 use crate::host::{Counter, Host, Time};
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, without_argument};
 use crate::oauth::claims::Issuers;
 use crate::oauth::client_auth::Credentials;
 use crate::oauth::extra::Extra;
@@ -34,6 +35,26 @@ pub struct Granted {
     whole: Map<String, Value>,
     /// Headers of it for the client (`token_headers_replay`).
     replayed: Vec<(String, Vec<u8>)>,
+}
+
+impl Weigh for Granted {
+    fn bytes(&self) -> usize {
+        let session = &self.session;
+        let texts = [
+            &session.access_token,
+            &session.id_token,
+            &session.refresh_token,
+            &session.scope,
+        ];
+        let texts = texts.into_iter().flatten().map(String::len);
+        // The answer holds the same tokens once more.
+        let tokens = texts.fold(0, usize::saturating_add).saturating_mul(2);
+        let replayed = self.replayed.iter();
+        let replayed = replayed.map(|(name, value)| name.len().saturating_add(value.len()));
+        replayed
+            .fold(tokens, usize::saturating_add)
+            .saturating_add(1024)
+    }
 }
 
 /// What a request came to.
@@ -133,7 +154,7 @@ fn conclude(
     (session.created, session.renewed, session.used) =
         (now.seconds(), now.seconds(), now.seconds());
     let cookies = session::new_cookies(policy, host, request, &session, method)?;
-    let target = super::login::target(request);
+    let target = target(request, &place);
     if let Some(reply) =
         after_login::answer(&policy.config, &session, &granted.whole, &target, method)
     {
@@ -153,6 +174,23 @@ fn conclude(
         .headers
         .extend(granted.replayed.iter().cloned());
     Ok(Outcome::Forward(admission, Box::new(edits)))
+}
+
+/// Where a redirect leads: the same address without the credential.
+fn target(request: &Request, place: &Place) -> String {
+    let target = super::login::target(request);
+    let (Some((path, query)), Place::Query(names)) = (target.split_once('?'), place) else {
+        return target;
+    };
+    let left = names
+        .iter()
+        .try_fold(query.as_bytes().to_vec(), |left, name| {
+            without_argument(&left, name)
+        });
+    match left.and_then(|left| String::from_utf8(left).ok()) {
+        Some(left) => format!("{path}?{left}"),
+        None => path.to_owned(),
+    }
 }
 
 async fn ask(
@@ -208,9 +246,9 @@ async fn fetch(
     let keys = policy.provider.keys(host).await?;
     let settings = &policy.config.login;
     let (scopes, audience) = (&settings.scopes[..], &settings.audience[..]);
-    let mut endpoint = policy.token_endpoint(&keys.metadata, &**host, Some(request))?;
     let (call, grant, method) = match show {
         Show::Password(username, password) => {
+            let endpoint = policy.token_endpoint(&keys.metadata, &**host, Some(request))?;
             let grant = PasswordGrant {
                 username,
                 password,
@@ -228,7 +266,8 @@ async fn fetch(
             let ours = policy.config.clients.first();
             let auth = policy.config.token.auth;
             let theirs = Credentials::of_caller(id, secret, ours, auth, supported);
-            endpoint.proof = theirs.proof(|| policy.assertion_facts(&keys.metadata, &**host))?;
+            let proof = theirs.proof(|| policy.assertion_facts(&keys.metadata, &**host))?;
+            let endpoint = policy.token_endpoint_as(proof, &keys.metadata, Some(request))?;
             let call = token::client_credentials_grant(&endpoint, scopes, audience);
             (
                 call,
@@ -237,6 +276,7 @@ async fn fetch(
             )
         }
         Show::RefreshToken(refresh_token) => {
+            let endpoint = policy.token_endpoint(&keys.metadata, &**host, Some(request))?;
             let call = token::refresh_grant(&endpoint, refresh_token.expose(), &[], &[]);
             (call, Grant::RefreshToken, AuthMethod::RefreshToken)
         }

@@ -383,7 +383,7 @@ fn dx_52_a_forwarded_scheme_counts_where_envoy_trusts_it() {
     let own = gateway.url("/hello").replace("http:", "https:");
     assert_eq!(page.parameter("redirect_uri"), Some(own));
     let cookie = page.answer.header("set-cookie").expect("a cookie");
-    assert!(cookie.ends_with("; Secure"), "{cookie}");
+    assert!(cookie.contains("; Secure"), "{cookie}");
     // The same without: this is no https.
     let page = Browser::new().get(&gateway.url("/hello"));
     let cookie = page.answer.header("set-cookie").expect("a cookie");

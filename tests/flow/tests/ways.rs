@@ -551,6 +551,37 @@ fn login_action_counts_for_the_methods_that_are_named() {
 }
 
 #[test]
+fn a_redirect_after_a_password_in_the_query_does_not_repeat_it() {
+    let members = json!({
+        "login_methods": ["password"], "login_action": "redirect", "login_tokens": [],
+        "preserve_query_args": true,
+    });
+    each(&["session", "password"], members, |world| {
+        let target = "/app?a=1&username=alex&password=the%20password%20of%20alex&b=2";
+        let outcome = world.ask(Request::get(target).secret("password%20of"));
+        outcome.assert_status(302);
+        let place = outcome.answer_header("location");
+        assert_eq!(place.as_deref(), Some("/app?a=1&b=2"));
+    });
+}
+
+#[test]
+fn a_caller_with_a_client_of_its_own_has_a_session_where_none_of_ours_is_configured() {
+    for dialect in Dialect::BOTH {
+        let members = json!({
+            "auth_methods": ["session", "client_credentials"], "client_id": null,
+            "client_secret": null,
+        });
+        let world = World::with_login(dialect, members);
+        let browser = world.browser();
+        browser.ask(basic(ROBOT)).assert_user("robot");
+        assert_eq!(browser.count("session"), 1);
+        browser.ask(Request::get("/app")).assert_user("robot");
+        assert_eq!(world.calls_to(TOKEN), 1);
+    }
+}
+
+#[test]
 fn tokens_that_end_at_once_are_kept_by_nobody() {
     each(&["password"], json!({"cache_ttl_min": 60}), |world| {
         world.idp().set(|idp| idp.lifetime = 0);
