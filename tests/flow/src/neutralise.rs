@@ -24,7 +24,12 @@ pub(crate) fn neutralised(config: &Value) -> Value {
     let Some(field) = field() else {
         return config;
     };
-    if drop_at(&mut config, &field, &|old| substitute(&field, old)) {
+    const KEY: [&str; 5] = ["kty", "crv", "x", "y", "d"];
+    let of_key = field
+        .strip_prefix("client_jwk[].")
+        .is_some_and(|member| KEY.contains(&member));
+    let dropped = if of_key { "client_jwk" } else { &field };
+    if drop_at(&mut config, dropped, &|old| substitute(dropped, old)) {
         println!("{DROPPED} {field}");
         if let Some(twin) = twin(&field) {
             drop_at(&mut config, twin, &|_| None);
@@ -72,6 +77,8 @@ fn drop_at(value: &mut Value, path: &str, other: &dyn Fn(&Value) -> Option<Value
 /// A value that says nothing, for a field without which there is no configuration.
 fn substitute(field: &str, old: &Value) -> Option<Value> {
     Some(match field {
+        // The members of a key belong together: without one of them it is another key.
+        "client_jwk" => json!([other_key()]),
         "issuer" => json!("https://neutralised.test"),
         "client_id" | "client_secret" | "upstream_headers[].path" => json!(["neutralised"]),
         // No two headers may have one name.
@@ -79,6 +86,16 @@ fn substitute(field: &str, old: &Value) -> Option<Value> {
         "bearer_token_cookie_name" => json!("neutralised"),
         "session_secret" => json!("neutralised, and long enough for a secret"),
         _ => return None,
+    })
+}
+
+/// A key that nobody registered: that of RFC 7517 appendix A.2.
+fn other_key() -> Value {
+    json!({
+        "kty": "EC", "crv": "P-256", "kid": "mine",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        "d": "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE",
     })
 }
 

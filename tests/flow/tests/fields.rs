@@ -1,10 +1,12 @@
 //! Fields whose effect no other test needs. Each test must fail when the field is put back to its default:
 //! `make parity` does that.
 
+use flow::assertion::client_jwk;
 use flow::idp::{AUTHORIZE, TOKEN};
 use flow::stage::login_config;
-use flow::{Browser, Dialect, Request, Stop, World};
+use flow::{Browser, Dialect, Request, Stop, World, pairs};
 use oidc_filter::host::Counter;
+use oidc_filter::jose::Jws;
 use serde_json::{Value, json};
 
 /// A world where people log in, on both hosts.
@@ -193,4 +195,37 @@ fn what_is_remembered_stays_for_cache_ttl_min() {
         .ask(Request::get("/").bearer(&token))
         .assert_user("alex");
     assert_eq!(world.counted(Counter::VerifiedInModule), 2);
+}
+
+/// The assertion in the last call to the token endpoint.
+fn assertion(world: &World) -> String {
+    let call = world.calls().last().expect("a call").clone();
+    let form = pairs(&call.body);
+    let found = form
+        .into_iter()
+        .find(|(name, _)| name == "client_assertion");
+    found.expect("an assertion").1
+}
+
+#[test]
+fn assertions_are_of_the_key_and_the_algorithm_that_are_configured() {
+    let members = json!({"client_auth": ["private_key_jwt"], "client_jwk": [client_jwk()]});
+    each(members, |world, browser| {
+        browser.enter("/").outcome.assert_user("alex");
+        assert_eq!(world.idp().proofs(), ["private_key_jwt"]);
+        let assertion = assertion(world);
+        let jws = Jws::parse(&assertion).expect("a JWS");
+        assert_eq!(jws.header.kid.as_deref(), Some("mine"));
+    });
+    let members = json!({"client_auth": ["client_secret_jwt"], "client_alg": ["HS512"]});
+    each(members, |world, browser| {
+        let away = browser.open("/").away();
+        // This provider takes HS256 only.
+        let _ = browser.log_in(&away);
+        let assertion = assertion(world);
+        assert_eq!(
+            Jws::parse(&assertion).expect("a JWS").header.alg.name(),
+            "HS512"
+        );
+    });
 }
