@@ -24,7 +24,7 @@ pub(crate) fn neutralised(config: &Value) -> Value {
     let Some(field) = field() else {
         return config;
     };
-    const KEY: [&str; 5] = ["kty", "crv", "x", "y", "d"];
+    const KEY: [&str; 7] = ["kty", "crv", "x", "y", "d", "n", "e"];
     let of_key = field
         .strip_prefix("client_jwk[].")
         .is_some_and(|member| KEY.contains(&member));
