@@ -8,7 +8,10 @@ use std::rc::Rc;
 use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
-use crate::flow::{Credential, authorization_code, bearer, login, logout, refresh, session};
+use crate::flow::{
+    Credential, asked, authorization_code, bearer, login, logout, refresh, search, session,
+    token_request,
+};
 use crate::host::{Counter, Host, Level, Task};
 use crate::http::{Body, Request, Response};
 use crate::policy::Policy;
@@ -53,6 +56,10 @@ enum Next {
     Discover,
     /// Its token is not known yet.
     Verify(Credential<'static>),
+    /// The provider has to be asked about its token.
+    AskAbout(Credential<'static>, asked::Whom),
+    /// The provider has to give tokens for what it shows.
+    AskForTokens(search::Shown),
     /// Its visitor has to log in, because of this.
     LogIn(Refusal),
 }
@@ -119,18 +126,21 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         Ok(session::Outcome::Undiscovered) => return Next::Discover,
         Err(refusal) => return decided(Err(refusal)),
     }
-    if policy.config.methods.has(AuthMethod::Bearer) {
-        let mut found = bearer::find(&policy.config, request);
-        if found.is_none() && wants_body(policy, request) {
-            return Next::ReadBody;
-        }
-        found = found.or_else(|| bearer::find_behind(&policy.config, request));
-        if let Some(credential) = found {
-            return match bearer::from_cache(policy, host, request, &credential) {
-                Some(outcome) => decided(outcome),
-                None => Next::Verify(credential.into_owned()),
-            };
-        }
+    let takes_tokens = TOKEN_METHODS
+        .iter()
+        .any(|method| policy.config.methods.has(*method));
+    let mut token = bearer::find(&policy.config, request).filter(|_| takes_tokens);
+    if token.is_none() && wants_body(policy, request, takes_tokens) {
+        return Next::ReadBody;
+    }
+    if token.is_none() && takes_tokens {
+        token = bearer::find_behind(&policy.config, request);
+    }
+    if let Some(credential) = token {
+        return by_token(policy, host, request, credential);
+    }
+    if let Some(shown) = search::find(&policy.config, request) {
+        return Next::AskForTokens(shown);
     }
     let refusal = Refusal::new(
         Kind::NoCredential,
@@ -144,10 +154,38 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     }
 }
 
+/// The methods that take what stands in the places of a bearer token.
+const TOKEN_METHODS: [AuthMethod; 3] = [
+    AuthMethod::Bearer,
+    AuthMethod::Introspection,
+    AuthMethod::Userinfo,
+];
+
+/// A token was shown: it is known, or has to be verified, or asked about.
+fn by_token(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    credential: Credential<'_>,
+) -> Next {
+    let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
+    match asked::whom(policy, &credential.token) {
+        Some(whom) => match asked::from_cache(policy, host, request, &credential, whom) {
+            Some(outcome) => decided(outcome),
+            None => Next::AskAbout(credential.into_owned(), whom),
+        },
+        None => match bearer::from_cache(policy, host, request, &credential) {
+            Some(outcome) => decided(outcome),
+            None => Next::Verify(credential.into_owned()),
+        },
+    }
+}
+
 /// Whether a credential may stand in the body, which was not read yet.
-fn wants_body(policy: &Policy, request: &Request) -> bool {
+fn wants_body(policy: &Policy, request: &Request, takes_tokens: bool) -> bool {
+    let config = &policy.config;
     request.body.is_none()
-        && policy.config.bearer.looks_in(Place::Body)
+        && (takes_tokens && config.bearer.looks_in(Place::Body) || search::looks_in_body(config))
         && policy.config.host.request_body == RequestBody::On
         && Body::is_readable(request)
 }
@@ -234,6 +272,16 @@ async fn finish(
         }
         Next::Verify(credential) => {
             bearer::authenticate(&policy, &host, &request, &credential).await
+        }
+        Next::AskAbout(credential, whom) => {
+            asked::authenticate(&policy, &host, &request, &credential, whom).await
+        }
+        Next::AskForTokens(shown) => {
+            match token_request::authenticate(&policy, &host, &request, shown).await {
+                Ok(token_request::Outcome::Reply(reply)) => return Decision::Reply(reply),
+                Ok(token_request::Outcome::Forward(admission, edits)) => Ok((admission, *edits)),
+                Err(refusal) => Err(refusal),
+            }
         }
         Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
     };

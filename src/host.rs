@@ -222,11 +222,14 @@ pub enum Counter {
     LoggedIn,
     LoggedOut,
     Refreshed,
+    Granted,
+    Introspected,
+    UserinfoAsked,
 }
 
 impl Counter {
     /// All counters, in the order of their definition.
-    pub const ALL: [Counter; 19] = [
+    pub const ALL: [Counter; 22] = [
         Counter::Forwarded,
         Counter::Unauthorized,
         Counter::Forbidden,
@@ -246,6 +249,9 @@ impl Counter {
         Counter::LoggedIn,
         Counter::LoggedOut,
         Counter::Refreshed,
+        Counter::Granted,
+        Counter::Introspected,
+        Counter::UserinfoAsked,
     ];
 
     /// The metric's name, without the host's prefix.
@@ -270,6 +276,9 @@ impl Counter {
             Counter::LoggedIn => "oidc.logins.done",
             Counter::LoggedOut => "oidc.logouts.done",
             Counter::Refreshed => "oidc.sessions.refreshed",
+            Counter::Granted => "oidc.grants.used",
+            Counter::Introspected => "oidc.introspection.asked",
+            Counter::UserinfoAsked => "oidc.userinfo.asked",
         }
     }
 }

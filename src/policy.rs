@@ -3,15 +3,18 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use crate::authz::Verdict;
 use crate::cache::{Budget, VerdictCache};
 use crate::config::{AuthMethod, Client, ClientAuth, Config};
 use crate::failure::Refusal;
+use crate::flow::recent::Recent;
 use crate::flow::refresh::Refreshed;
+use crate::flow::token_request::Granted;
 use crate::host::Host;
 use crate::http::Request;
 use crate::oauth::client_auth::{AssertionFacts, Credentials, Proof};
 use crate::oauth::endpoint;
-use crate::oauth::extra::Extra;
+use crate::oauth::extra::{Extra, Places, Shown};
 use crate::oauth::token::TokenEndpoint;
 use crate::provider::{Metadata, Provider, Providers};
 use crate::secrets::Secrets;
@@ -31,6 +34,12 @@ pub struct Policy {
     pub verdicts: RefCell<VerdictCache>,
     /// Verdicts on opened sessions, by cookie and binding.
     pub opened: RefCell<VerdictCache>,
+    /// What the introspection endpoint said of tokens.
+    pub introspected: Recent<Verdict>,
+    /// What the userinfo endpoint said of tokens.
+    pub informed: Recent<Verdict>,
+    /// What the token endpoint gave for what was shown.
+    pub granted: Recent<Granted>,
     /// What refresh tokens brought a moment ago.
     pub refreshed: Refreshed,
     /// The keys of cookies, and random numbers.
@@ -59,6 +68,9 @@ impl Policy {
             names,
             verdicts: cache(),
             opened: cache(),
+            introspected: Recent::default(),
+            informed: Recent::default(),
+            granted: Recent::default(),
             refreshed: Refreshed::default(),
             secrets: Secrets::default(),
             sessions: OnceCell::new(),
@@ -88,11 +100,26 @@ impl Policy {
         Ok(Some(self.sessions.get_or_init(|| sessions).clone()))
     }
 
+    /// What the configuration and a request add to a call of the token endpoint (row F). A refresh is no
+    /// request's.
+    pub fn token_extra(&self, request: Option<&Request>) -> Extra {
+        let nobody = Request::default();
+        let request = request.unwrap_or(&nobody);
+        let shown = Shown {
+            headers: &request.headers,
+            query: request.query().unwrap_or_default(),
+            form: request.body().form(),
+        };
+        let settings = &self.config.token;
+        Extra::of(&settings.headers, &settings.arguments, Places::All, &shown)
+    }
+
     /// The token endpoint, and who we are there.
     pub fn token_endpoint<'a>(
         &'a self,
         metadata: &'a Metadata,
         host: &dyn Host,
+        request: Option<&Request>,
     ) -> Result<TokenEndpoint<'a>, Refusal> {
         let config = &self.config;
         let url = endpoint(
@@ -113,7 +140,7 @@ impl Policy {
             cluster: config.cluster_for(url),
             timeout_ms: config.provider.timeout_ms,
             proof,
-            extra: Extra::default(),
+            extra: self.token_extra(request),
         })
     }
 
@@ -127,20 +154,26 @@ impl Policy {
         metadata: &Metadata,
         host: &dyn Host,
     ) -> Result<Proof<'a>, Refusal> {
-        let config = &self.config;
         let credentials = Credentials::of(client, at_endpoint, supported)
             .ok_or_else(|| Refusal::unexpected("no_client", "`client_id` is not set"))?;
-        credentials.proof(|| {
-            let mut random = [0; 48];
-            // A refresh is nobody's request in particular: the host's mark tells it from others.
-            self.secrets
-                .random(config, host, &Request::default(), &mut random)?;
-            let issuer = metadata.issuer.as_deref();
-            Ok(AssertionFacts {
-                audience: issuer.unwrap_or(&config.provider.issuer.identifier),
-                now: host.now(),
-                random,
-            })
+        credentials.proof(|| self.assertion_facts(metadata, host))
+    }
+
+    /// What a client's assertion is made of.
+    pub fn assertion_facts<'a>(
+        &'a self,
+        metadata: &'a Metadata,
+        host: &dyn Host,
+    ) -> Result<AssertionFacts<'a>, Refusal> {
+        let mut random = [0; 48];
+        // A refresh is nobody's request in particular: the host's mark tells it from others.
+        self.secrets
+            .random(&self.config, host, &Request::default(), &mut random)?;
+        let issuer = metadata.issuer.as_deref();
+        Ok(AssertionFacts {
+            audience: issuer.unwrap_or(&self.config.provider.issuer.identifier),
+            now: host.now(),
+            random,
         })
     }
 }

@@ -40,7 +40,7 @@ pub struct JwtSession {
     pub claim: String,
 }
 
-const PLACES: [(&str, Place); 4] = [
+pub(super) const PLACES: [(&str, Place); 4] = [
     ("header", Place::Header),
     ("query", Place::Query),
     ("body", Place::Body),

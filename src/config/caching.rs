@@ -12,6 +12,16 @@ pub struct Caching {
     pub ttl_min: Option<u64>,
     /// Row S `cache_ttl_max`: the upper bound. `None`: no bound.
     pub ttl_max: Option<u64>,
+    /// Row S `cache_ttl_neg`: for refusals. `None`: they are not kept.
+    pub ttl_neg: Option<u64>,
+    /// Row S `cache_tokens`, default true: what the token endpoint gave.
+    pub tokens: bool,
+    /// Row S `token_cache_key_include_scope`, default false: other scopes are another question.
+    pub key_includes_scope: bool,
+    /// Row S `cache_introspection`, default true.
+    pub introspection: bool,
+    /// Row S `cache_user_info`, default true.
+    pub userinfo: bool,
 }
 
 impl Caching {
@@ -22,6 +32,11 @@ impl Caching {
             ttl: reader.seconds("cache_ttl").unwrap_or(3600),
             ttl_min: reader.seconds("cache_ttl_min"),
             ttl_max: reader.seconds("cache_ttl_max"),
+            ttl_neg: reader.seconds("cache_ttl_neg"),
+            tokens: reader.flag("cache_tokens"),
+            key_includes_scope: reader.flag("token_cache_key_include_scope"),
+            introspection: reader.flag("cache_introspection"),
+            userinfo: reader.flag("cache_user_info"),
         };
         if let (Some(min), Some(max)) = (caching.ttl_min, caching.ttl_max)
             && min > max

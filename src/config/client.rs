@@ -101,7 +101,6 @@ impl Clients {
 
     pub(super) fn read(reader: &mut Reader) -> Clients {
         let ids = reader.names("client_id");
-        let count = ids.len().max(1);
         let lists = Lists {
             secrets: reader.texts("client_secret"),
             auth: reader.list("client_auth", ClientAuth::parse),
@@ -114,7 +113,7 @@ impl Clients {
             forbidden: reader.list("forbidden_redirect_uri", http_url),
             unexpected: reader.list("unexpected_redirect_uri", http_url),
         };
-        lists.check(reader, count);
+        lists.check(reader, ids.len());
         let mut ids = ids.into_iter();
         let first = lists.client(0, ids.next());
         let others = ids
@@ -199,8 +198,12 @@ impl Client {
             .secret
             .as_ref()
             .map_or(0, |secret| secret.expose().len());
-        // RFC 7518 section 3.2: a key as long as the hash, here that of HS256.
-        if length < 32 {
+        if length < 2 {
+            // As for `enable_hs_signatures` (trap T2): a configuration that lost its secret.
+            let text = "`client_secret_jwt` needs a `client_secret` longer than one character";
+            reader.error(name, text);
+        } else if length < 32 {
+            // RFC 7518 section 3.2: a key as long as the hash, here that of HS256.
             let text = "`client_secret_jwt`: a `client_secret` of fewer than 32 bytes can be guessed from one assertion";
             reader.warn(name, text);
         }
@@ -286,18 +289,23 @@ impl Lists {
     }
 
     /// Elements beyond the last client would have no effect.
-    fn check(&self, reader: &mut Reader, count: usize) {
+    fn check(&self, reader: &mut Reader, named: usize) {
+        let count = named.max(1);
         for (name, length) in [
             ("client_secret", self.secrets.len()),
             ("client_auth", self.auth.len()),
             ("client_alg", self.algs.len()),
             ("client_jwk", self.keys.len()),
         ] {
-            if length > count && !reader.failed("client_id") {
-                let text = format!(
-                    "has {length} elements, and `client_id` names {count}; they go in step"
-                );
-                reader.error(name, text);
+            if length <= count || reader.failed("client_id") {
+                continue;
+            }
+            let text =
+                format!("has {length} elements, and `client_id` names {named}; they go in step");
+            // Where no client is named, none is missed: a secret may only be the key of signatures.
+            match named {
+                0 => reader.warn(name, format!("{text}: only the first is used")),
+                _ => reader.error(name, text),
             }
         }
         for (name, length) in [
@@ -310,7 +318,7 @@ impl Lists {
         ] {
             if length > count {
                 let text = format!(
-                    "there is an address for each client, and `client_id` names {count}: the further ones are not used"
+                    "there is an address for each client, and `client_id` names {named}: the further ones are not used"
                 );
                 reader.warn(name, text);
             }

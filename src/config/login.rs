@@ -3,13 +3,11 @@
 use url::Url;
 
 use super::client::Clients;
-use super::fields;
 use super::issuer::http_url;
 use super::methods::{AuthMethod, Methods};
 use super::names::cookie_name;
 use super::reader::Reader;
 use super::session::{SAME_SITES, SameSite, cookie_domain, cookie_path, several};
-use super::token::TokenSettings;
 
 /// How a browser logs in (rows E, J and `preserve_query_args` of row B).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,12 +141,7 @@ const OWN_ARGUMENTS: [&str; 11] = [
 ];
 
 impl LoginSettings {
-    pub(super) fn read(
-        reader: &mut Reader,
-        methods: &mut Methods,
-        clients: &Clients,
-        token: &TokenSettings,
-    ) -> LoginSettings {
+    pub(super) fn read(reader: &mut Reader, methods: &Methods, clients: &Clients) -> LoginSettings {
         let settings = LoginSettings {
             authorization_endpoint: reader.checked("authorization_endpoint", without_fragment),
             response_mode: response_mode(reader),
@@ -189,12 +182,8 @@ impl LoginSettings {
                 .unwrap_or(RedirectMode::Fragment),
             preserve_query_args: reader.flag("preserve_query_args"),
         };
-        if methods.enabled.contains(&AuthMethod::AuthorizationCode) {
-            needs_a_client(reader, methods, clients);
-        }
-        if methods.enabled.contains(&AuthMethod::AuthorizationCode) {
-            let endpoint = ("token_endpoint_auth_method", token.auth);
-            clients.check_authentication(reader, &[endpoint]);
+        let has_client = clients.first().id.is_some();
+        if methods.enabled.contains(&AuthMethod::AuthorizationCode) && has_client {
             settings.check(reader);
         }
         settings
@@ -265,31 +254,6 @@ impl LoginCookie {
             let text = "a `__Host-` cookie has the path `/`; remove it, or choose another `authorization_cookie_name`";
             reader.error("authorization_cookie_path", text);
         }
-    }
-}
-
-/// The code flow cannot begin without a client. By default all methods are on, so it is left out there;
-/// where it is named, the client is missing.
-fn needs_a_client(reader: &mut Reader, methods: &mut Methods, clients: &Clients) {
-    if clients.first().id.is_some() || reader.failed("client_id") {
-        return;
-    }
-    let named = serde_json::Value::from(reader.texts("auth_methods"));
-    let by_default =
-        fields::find("auth_methods").is_some_and(|field| fields::is_default(field, &named));
-    if by_default {
-        let code = AuthMethod::AuthorizationCode;
-        methods.enabled.retain(|method| *method != code);
-        methods.left_out.push(code);
-        reader.warn(
-            "auth_methods",
-            "`authorization_code` is left out: it needs a `client_id`",
-        );
-    } else {
-        reader.error(
-            "client_id",
-            "is required, since `auth_methods` names `authorization_code`; write the client's id",
-        );
     }
 }
 

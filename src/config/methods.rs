@@ -1,5 +1,7 @@
 //! The ways in.
 
+use super::client::Clients;
+use super::fields;
 use super::reader::Reader;
 
 /// Which ways in are open, and what applies to all of them (row B).
@@ -72,10 +74,19 @@ impl AuthMethod {
 
     /// Whether this version has it.
     pub fn is_built(self) -> bool {
-        matches!(
-            self,
-            AuthMethod::Session | AuthMethod::Bearer | AuthMethod::AuthorizationCode
-        )
+        self != AuthMethod::KongOauth2
+    }
+
+    /// Those that ask the token endpoint as our client.
+    pub const WITH_TOKEN_ENDPOINT: [AuthMethod; 3] = [
+        AuthMethod::RefreshToken,
+        AuthMethod::Password,
+        AuthMethod::AuthorizationCode,
+    ];
+
+    /// Whether it calls the provider as our client.
+    fn needs_a_client(self) -> bool {
+        self == AuthMethod::Introspection || AuthMethod::WITH_TOKEN_ENDPOINT.contains(&self)
     }
 }
 
@@ -83,6 +94,38 @@ impl Methods {
     /// Whether this way in is open.
     pub fn has(&self, method: AuthMethod) -> bool {
         self.enabled.contains(&method)
+    }
+
+    /// Takes the methods out that need a client where there is none, or says that it is missing.
+    pub(super) fn leave_out_without(&mut self, reader: &mut Reader, clients: &Clients) {
+        if clients.first().id.is_some() || reader.failed("client_id") {
+            return;
+        }
+        let lacking: Vec<AuthMethod> = self
+            .enabled
+            .iter()
+            .copied()
+            .filter(|method| method.needs_a_client())
+            .collect();
+        let Some(first) = lacking.first() else {
+            return;
+        };
+        let named = serde_json::Value::from(reader.texts("auth_methods"));
+        let by_default =
+            fields::find("auth_methods").is_some_and(|field| fields::is_default(field, &named));
+        if by_default {
+            self.enabled.retain(|method| !lacking.contains(method));
+            let names: Vec<&str> = lacking.iter().map(|method| method.name()).collect();
+            let text = format!("left out for want of a `client_id`: {}", names.join(", "));
+            reader.warn("auth_methods", text);
+            self.left_out.extend(lacking);
+        } else {
+            let text = format!(
+                "is required, since `auth_methods` names `{}`; write the client's id",
+                first.name()
+            );
+            reader.error("client_id", text);
+        }
     }
 
     pub(super) fn read(reader: &mut Reader) -> Methods {

@@ -26,6 +26,7 @@ mod introspection;
 mod issuer;
 mod login;
 mod logout;
+mod lookup;
 mod methods;
 mod names;
 mod provider;
@@ -63,18 +64,46 @@ pub use login::{
     ResponseMode,
 };
 pub use logout::{LogoutMethod, LogoutSettings};
+pub use lookup::{Lookup, Named};
 pub use methods::{AuthMethod, Methods};
 pub use provider::{IssuerCheck, Provider};
 pub use secret::Secret;
 pub use session::{Bind, SameSite, SessionFact, SessionSettings, Timeouts};
 pub use token::{Grant, Replay, TokenSettings};
-pub use upstream::{ClaimHeader, TokenHeader, Upstream};
+pub use upstream::{ClaimHeader, Fact, TokenHeader, Upstream};
 pub use userinfo::{UserinfoAccept, UserinfoSettings};
 pub use verification::Verification;
 
 use url::Url;
 
 use reader::Reader;
+
+/// What calls the provider as our client, and so needs one. By default all methods are on, so those are left
+/// out there that lack theirs; where one is named, its client is missing.
+fn check_clients(
+    reader: &mut Reader,
+    methods: &mut Methods,
+    clients: &Clients,
+    token: &TokenSettings,
+    introspection: &IntrospectionSettings,
+) {
+    methods.leave_out_without(reader, clients);
+    let at_token = ("token_endpoint_auth_method", token.auth);
+    let at_introspection = ("introspection_endpoint_auth_method", introspection.auth);
+    let asks_for_tokens = AuthMethod::WITH_TOKEN_ENDPOINT
+        .into_iter()
+        .any(|method| methods.has(method));
+    let mut endpoints = Vec::new();
+    if asks_for_tokens {
+        endpoints.push(at_token);
+    }
+    if methods.has(AuthMethod::Introspection) {
+        endpoints.push(at_introspection);
+    }
+    if !endpoints.is_empty() {
+        clients.check_authentication(reader, &endpoints);
+    }
+}
 
 /// What the filter was told to do: complete, checked, and with every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +116,8 @@ pub struct Config {
     pub methods: Methods,
     /// Where a bearer token is looked for (row D).
     pub bearer: Bearer,
+    /// Where other credentials are looked for (row D).
+    pub lookup: Lookup,
     /// How the token endpoint is called (row F).
     pub token: TokenSettings,
     /// How the introspection endpoint is called (row G).
@@ -130,10 +161,12 @@ impl Config {
         let token = TokenSettings::read(&mut reader);
         let introspection = IntrospectionSettings::read(&mut reader);
         let userinfo = UserinfoSettings::read(&mut reader);
-        let login = LoginSettings::read(&mut reader, &mut methods, &clients, &token);
+        let login = LoginSettings::read(&mut reader, &methods, &clients);
+        check_clients(&mut reader, &mut methods, &clients, &token, &introspection);
         let logout = LogoutSettings::read(&mut reader);
         let provider = Provider::read(&mut reader);
         let bearer = Bearer::read(&mut reader);
+        let lookup = Lookup::read(&mut reader);
         let verification = Verification::read(&mut reader, &clients);
         let authorization = Authorization::read(&mut reader);
         let failures = Failures::read(&mut reader);
@@ -147,6 +180,7 @@ impl Config {
             clients,
             methods,
             bearer,
+            lookup,
             token,
             introspection,
             userinfo,

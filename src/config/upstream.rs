@@ -9,9 +9,35 @@ use super::reader::Reader;
 pub struct Upstream {
     /// Row O `upstream_access_token_header`, default `authorization:bearer`. `None`: switched off.
     pub access_token_header: Option<TokenHeader>,
+    /// Row O `upstream_id_token_header`, `upstream_refresh_token_header`, `upstream_introspection_header`,
+    /// `upstream_user_info_header` and `upstream_session_id_header`: what stands in the header of this name.
+    pub fact_headers: Vec<(Fact, String)>,
     /// Row O `upstream_headers`, then `upstream_headers_claims` with `upstream_headers_names`.
     pub claim_headers: Vec<ClaimHeader>,
 }
+
+/// Something that is known of whoever passes, beside single claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The ID token.
+    IdToken,
+    /// The refresh token.
+    RefreshToken,
+    /// What the introspection endpoint said, as JSON.
+    Introspection,
+    /// What the userinfo endpoint said, as JSON.
+    Userinfo,
+    /// The session's id.
+    SessionId,
+}
+
+const FACTS: [(&str, Fact); 5] = [
+    ("upstream_id_token_header", Fact::IdToken),
+    ("upstream_refresh_token_header", Fact::RefreshToken),
+    ("upstream_introspection_header", Fact::Introspection),
+    ("upstream_user_info_header", Fact::Userinfo),
+    ("upstream_session_id_header", Fact::SessionId),
+];
 
 /// A header that carries a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +74,13 @@ impl Upstream {
         if let Some(header) = &access_token_header {
             take(reader, "upstream_access_token_header", &header.name);
         }
+        let mut fact_headers = Vec::new();
+        for (field, fact) in FACTS {
+            if let Some(name) = reader.checked(field, mapped_header_name) {
+                take(reader, field, &name);
+                fact_headers.push((fact, name));
+            }
+        }
         let mut claim_headers = Vec::new();
         for (at, name, path) in reader.claim_headers("upstream_headers") {
             match mapped_header_name(&name) {
@@ -81,6 +114,7 @@ impl Upstream {
         }
         Upstream {
             access_token_header,
+            fact_headers,
             claim_headers,
         }
     }
@@ -91,7 +125,10 @@ impl Upstream {
             .access_token_header
             .iter()
             .map(|header| header.name.as_str());
-        token.chain(self.claim_headers.iter().map(|header| header.name.as_str()))
+        let facts = self.fact_headers.iter().map(|(_, name)| name.as_str());
+        token
+            .chain(facts)
+            .chain(self.claim_headers.iter().map(|header| header.name.as_str()))
     }
 }
 

@@ -7,16 +7,17 @@ use crate::http::Response;
 use crate::oauth::form::Form;
 use crate::session::Session;
 
-/// The answer to a callback; `None`: the request goes on to the upstream. `whole` is what the token
-/// endpoint said, `target` where the visitor wanted to go.
+/// The answer to whoever got in by this method; `None`: the request goes on to the upstream. `whole` is what
+/// the token endpoint said, `target` where the visitor wanted to go.
 pub fn answer(
     config: &Config,
     session: &Session,
     whole: &Map<String, Value>,
     target: &str,
+    method: AuthMethod,
 ) -> Option<Response> {
     let settings = &config.login;
-    if !settings.methods.contains(&AuthMethod::AuthorizationCode) {
+    if !settings.methods.contains(&method) {
         return None;
     }
     match settings.action {

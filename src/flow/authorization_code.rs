@@ -14,7 +14,7 @@ use super::origin::Origin;
 use super::session;
 use super::token::{verified_claims, verify_given_access_token};
 use crate::authz::Admission;
-use crate::config::{AuthMethod, Secret};
+use crate::config::{AuthMethod, Grant, Secret};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Level, Time};
 use crate::http::{Request, Response};
@@ -206,7 +206,7 @@ pub async fn callback(
             ));
         }
     };
-    let tokens = match redeem(policy, host, &keys, &login, &code).await {
+    let (tokens, replayed) = match redeem(policy, host, request, &keys, &login, &code).await {
         Ok(tokens) => tokens,
         // A code that was used before, or is not the provider's.
         Err(Failed::Grant(reason)) => return again(policy, host, request, ticket, &reason).await,
@@ -216,13 +216,26 @@ pub async fn callback(
     host.count(Counter::LoggedIn);
     let secure = Origin::of(policy, &**host, request).is_secure(config);
     let mut cookies = login::clear_cookie(config, &ticket.id, secure);
-    cookies.extend(session::new_cookies(policy, &**host, request, &session)?);
-    match after_login::answer(config, &session, &tokens.whole, &ticket.target) {
+    cookies.extend(session::new_cookies(
+        policy,
+        &**host,
+        request,
+        &session,
+        AuthMethod::AuthorizationCode,
+    )?);
+    match after_login::answer(
+        config,
+        &session,
+        &tokens.whole,
+        &ticket.target,
+        AuthMethod::AuthorizationCode,
+    ) {
         Some(reply) => Ok(Outcome::Reply(reply.with_cookies(&cookies))),
         None => {
             let rest = rest_of_query(policy, request, &ticket);
-            let (admission, edits) =
+            let (admission, mut edits) =
                 session::logged_in(policy, &**host, request, &session, rest, cookies)?;
+            edits.downstream.headers.extend(replayed);
             Ok(Outcome::Forward(admission, Box::new(edits)))
         }
     }
@@ -303,13 +316,14 @@ enum Failed {
 async fn redeem(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    request: &Request,
     keys: &KeySet,
     login: &Login,
     code: &Secret,
-) -> Result<TokenAnswer, Failed> {
+) -> Result<(TokenAnswer, Replayed), Failed> {
     let settings = &policy.config.login;
     let endpoint = policy
-        .token_endpoint(&keys.metadata, &**host)
+        .token_endpoint(&keys.metadata, &**host, Some(request))
         .map_err(Failed::Other)?;
     let call = token::code_grant(
         &endpoint,
@@ -328,11 +342,17 @@ async fn redeem(
             error.to_string(),
         ))
     })?;
-    token::read_answer(&answer).map_err(|error| match &error {
+    let tokens = token::read_answer(&answer).map_err(|error| match &error {
         TokenError::InvalidGrant(_) => Failed::Grant(error.to_string()),
         _ => Failed::Other(Refusal::from(&error)),
-    })
+    })?;
+    let replay = &policy.config.token.replay;
+    let replayed = token::replayed(replay, Grant::AuthorizationCode, &answer.headers);
+    Ok((tokens, replayed))
 }
+
+/// Headers of the endpoint's answer that the client gets.
+type Replayed = Vec<(String, Vec<u8>)>;
 
 /// The claims of an ID token whose signature and claims are good.
 pub async fn verified_id_token(

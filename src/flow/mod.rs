@@ -1,14 +1,18 @@
 //! The ways in, one file each.
 
 mod after_login;
+pub mod asked;
 pub mod authorization_code;
 pub mod bearer;
 pub mod login;
 pub mod logout;
 mod origin;
+pub mod recent;
 pub mod refresh;
+pub mod search;
 pub mod session;
 mod token;
+pub mod token_request;
 
 use std::borrow::Cow;
 

@@ -183,7 +183,7 @@ async fn call(
     refresh_token: &str,
 ) -> Result<Gain, Refusal> {
     let keys = policy.provider.keys(host).await?;
-    let endpoint = policy.token_endpoint(&keys.metadata, &**host)?;
+    let endpoint = policy.token_endpoint(&keys.metadata, &**host, None)?;
     let answer = host
         .call(token::refresh_grant(&endpoint, refresh_token, &[], &[]))
         .await

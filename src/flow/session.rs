@@ -10,7 +10,7 @@ use super::refresh;
 use super::token::{end_by_age, end_of_login};
 use super::{Credential, Place};
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
-use crate::config::{AuthMethod, Bind, SessionFact};
+use crate::config::{AuthMethod, Bind, Fact, SessionFact};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::{Downstream, Request, cookie_names, strip_controls};
@@ -18,7 +18,7 @@ use crate::jose::Jws;
 use crate::oauth::claims::{Issuers, date};
 use crate::policy::Policy;
 use crate::session::{Found, Jar, Opened, Session, Sessions, State, is_piece_of};
-use crate::upstream::{Edits, Pair, claim_headers};
+use crate::upstream::{Edits, Pair, claim_headers, fact_headers};
 
 /// How long before its end an access token is renewed, in seconds: it must last until the upstream has
 /// looked at it.
@@ -188,6 +188,53 @@ pub fn kept(
     conclude(policy, host, request, &verdict, Downstream::default(), now)
 }
 
+/// Lets a request go on that showed a credential and got this session for it.
+pub fn entered(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    session: &Session,
+    credential: &Credential<'_>,
+    cookies: Vec<String>,
+) -> Result<(Admission, Edits), Refusal> {
+    let now = host.now();
+    let verdict = of_new(policy, host, session, now)?;
+    let downstream = Downstream {
+        cookies,
+        ..Downstream::default()
+    };
+    let place = credential.place.clone();
+    conclude_from(policy, host, request, &verdict, downstream, place, now)
+}
+
+/// Whether a request may pass by a session that was just made.
+pub fn judged(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    session: &Session,
+) -> Result<Admission, Refusal> {
+    let now = host.now();
+    let verdict = of_new(policy, host, session, now)?;
+    let facts = Facts {
+        request,
+        keys: None,
+    };
+    authz::admit(&Basis::Verdict(&verdict), &facts, &policy.config, now)
+}
+
+fn of_new(
+    policy: &Policy,
+    host: &dyn Host,
+    session: &Session,
+    now: Time,
+) -> Result<Verdict, Refusal> {
+    Ok(match policy.sessions(host)? {
+        Some(sessions) => verdict(policy, &sessions, session, now),
+        None => verdict_of_tokens(policy, session, Vec::new(), now),
+    })
+}
+
 /// Lets the callback of a login go on to the upstream, as a GET with this query.
 pub fn logged_in(
     policy: &Policy,
@@ -198,11 +245,7 @@ pub fn logged_in(
     cookies: Vec<String>,
 ) -> Result<(Admission, Edits), Refusal> {
     let now = host.now();
-    let sessions = policy.sessions(host)?;
-    let verdict = match &sessions {
-        Some(sessions) => verdict(policy, sessions, session, now),
-        None => verdict_of_tokens(policy, session, Vec::new(), now),
-    };
+    let verdict = of_new(policy, host, session, now)?;
     let downstream = Downstream {
         cookies,
         ..Downstream::default()
@@ -218,10 +261,11 @@ pub fn new_cookies(
     host: &dyn Host,
     request: &Request,
     session: &Session,
+    method: AuthMethod,
 ) -> Result<Vec<String>, Refusal> {
     let disabled = &policy.config.session.disabled_for;
     match policy.sessions(host)? {
-        Some(sessions) if !disabled.contains(&AuthMethod::AuthorizationCode) => {
+        Some(sessions) if !disabled.contains(&method) => {
             written(policy, host, request, &sessions, session, None)
         }
         _ => Ok(Vec::new()),
@@ -376,6 +420,12 @@ fn verdict_of_tokens(
         .map(|end| Time::of_seconds(end).plus_seconds(config.verification.leeway));
     let sources: Vec<&Value> = access.iter().chain(&id).collect();
     headers.extend(claim_headers(&sources, config));
+    headers.extend(fact_headers(config, |fact| match fact {
+        Fact::IdToken => session.id_token.clone(),
+        Fact::RefreshToken => session.refresh_token.clone(),
+        Fact::SessionId => Some(session.id.clone()),
+        Fact::Introspection | Fact::Userinfo => None,
+    }));
     Verdict {
         valid_until: [ends, by_age.clone().ok().flatten()]
             .into_iter()
@@ -406,6 +456,19 @@ fn conclude(
     downstream: Downstream,
     now: Time,
 ) -> Result<(Admission, Edits), Refusal> {
+    let place = Place::Session;
+    conclude_from(policy, host, request, verdict, downstream, place, now)
+}
+
+fn conclude_from(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    verdict: &Verdict,
+    downstream: Downstream,
+    place: Place,
+    now: Time,
+) -> Result<(Admission, Edits), Refusal> {
     let facts = Facts {
         request,
         keys: None,
@@ -413,7 +476,7 @@ fn conclude(
     let admission = authz::admit(&Basis::Verdict(verdict), &facts, &policy.config, now)?;
     let credential = verdict.token.as_deref().map(|token| Credential {
         token: token.into(),
-        place: Place::Session,
+        place,
     });
     let mut edits = Edits::authenticated(
         request,

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::authz::{claim, text_values};
-use crate::config::{AuthMethod, Config, Place as Where, TokenHeader};
+use crate::config::{AuthMethod, Config, Fact, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, Place, bearer};
 use crate::host::Abilities;
@@ -258,6 +258,18 @@ pub fn claim_headers(sources: &[&Value], config: &Config) -> Vec<Pair> {
                 .find_map(|claims| claim(claims, &mapping.path));
             let value = header_value(found?);
             (!value.is_empty()).then(|| (mapping.name.clone().into_bytes(), value))
+        })
+        .collect()
+}
+
+/// The headers of what is known beside single claims: tokens as they are, documents as JSON (specification
+/// section 10.1). What is not there sets nothing.
+pub fn fact_headers(config: &Config, value: impl Fn(Fact) -> Option<String>) -> Vec<Pair> {
+    let headers = config.upstream.fact_headers.iter();
+    headers
+        .filter_map(|(fact, name)| {
+            let value = strip_controls(value(*fact)?.as_bytes());
+            (!value.is_empty()).then(|| (name.clone().into_bytes(), value))
         })
         .collect()
 }

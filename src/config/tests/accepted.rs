@@ -16,12 +16,17 @@ fn defaults_are_kongs() {
     assert_eq!(config.provider.rediscovery_lifetime, 30);
     assert_eq!(config.provider.verify_issuer, IssuerCheck::Warn);
     assert_eq!(config.provider.timeout_ms, 10_000);
-    // The code flow needs a client: without one it is left out.
+    // What calls the provider as our client is left out without one; and one is not built.
     assert_eq!(
         config.methods.enabled,
-        [AuthMethod::Session, AuthMethod::Bearer]
+        [
+            AuthMethod::Session,
+            AuthMethod::Bearer,
+            AuthMethod::Userinfo,
+            AuthMethod::ClientCredentials
+        ]
     );
-    assert_eq!(config.methods.left_out.len(), 7);
+    assert_eq!(config.methods.left_out.len(), 5);
     assert!(config.methods.run_on_preflight && config.methods.hide_credentials);
     assert_eq!(
         config.bearer.places,
@@ -56,7 +61,12 @@ fn defaults_are_kongs() {
         Caching {
             ttl: 3600,
             ttl_min: None,
-            ttl_max: None
+            ttl_max: None,
+            ttl_neg: None,
+            tokens: true,
+            key_includes_scope: false,
+            introspection: true,
+            userinfo: true,
         }
     );
     assert_eq!(config.host.request_body, RequestBody::On);
@@ -207,10 +217,7 @@ fn null_is_absent() {
     let config = good(
         json!({ "leeway": null, "auth_methods": null, "clusters": { "*": null }, "session_secret": null }),
     );
-    assert_eq!(
-        config.methods.enabled,
-        [AuthMethod::Session, AuthMethod::Bearer]
-    );
+    assert_eq!(config.methods.enabled.len(), 4);
     refused(
         json!({ "client_id": [null] }),
         "config.client_id[0]",

@@ -27,7 +27,9 @@ fn with_methods(members: Value) -> Read<(LoginSettings, Methods)> {
     };
     let clients = Clients::read(&mut reader);
     let token = TokenSettings::read(&mut reader);
-    let login = LoginSettings::read(&mut reader, &mut methods, &clients, &token);
+    let introspection = IntrospectionSettings::read(&mut reader);
+    let login = LoginSettings::read(&mut reader, &methods, &clients);
+    check_clients(&mut reader, &mut methods, &clients, &token, &introspection);
     ended(reader, (login, methods))
 }
 
@@ -296,7 +298,10 @@ fn the_code_flow_needs_a_client() {
         "by default it is left out"
     );
     assert_eq!(methods.left_out, [AuthMethod::AuthorizationCode]);
-    assert!(warnings[0].contains("needs a `client_id`"), "{warnings:?}");
+    assert!(
+        warnings[0].contains("want of a `client_id`"),
+        "{warnings:?}"
+    );
 }
 
 #[test]

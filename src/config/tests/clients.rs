@@ -177,6 +177,11 @@ fn what_belongs_to_no_client_is_refused_or_warned_of() {
             "{errors:?}"
         );
     }
+    let (_, warnings) = clients(json!({ "client_secret": ["a", "b"] })).unwrap();
+    assert!(
+        warnings[0].contains("only the first is used"),
+        "{warnings:?}"
+    );
     for name in [
         "redirect_uri",
         "logout_redirect_uri",
@@ -337,6 +342,11 @@ fn a_method_goes_with_what_its_client_can_show() {
         used(json!({ "client_auth": hmac, "client_secret": long, "client_alg": ["HS256"] }))
             .unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
+    used_refused(
+        json!({ "client_auth": hmac, "client_secret": ["x"] }),
+        "config.client_auth[0]",
+        "longer than one",
+    );
     let (_, warnings) = used(json!({ "client_auth": hmac, "client_secret": ["short"] })).unwrap();
     assert!(warnings[0].contains("guessed"), "{warnings:?}");
 }

@@ -12,6 +12,7 @@
 mod attacks;
 mod differential;
 mod keys;
+mod private_keys;
 mod rfc;
 mod robustness;
 mod signing;

@@ -10,6 +10,7 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{hmac as aws_hmac, rand::SystemRandom};
 use serde_json::{Map, Value, json};
 
+use super::private_keys::refused;
 use super::{b64, in_module, jwk, rfc, unb64};
 use crate::jose::{
     Algorithm, By, Jws, Outcome, PrivateJwk, public_jwks, sign, sign_hmac, verify_hmac,
@@ -17,11 +18,11 @@ use crate::jose::{
 
 const ENTROPY: [u8; 32] = [7; 32];
 
-fn private(members: &Value) -> PrivateJwk {
+pub(super) fn private(members: &Value) -> PrivateJwk {
     PrivateJwk::from_members(members.as_object().unwrap()).unwrap()
 }
 
-fn with(key: &Value, members: Value) -> Value {
+pub(super) fn with(key: &Value, members: Value) -> Value {
     let mut key = key.clone();
     for (name, value) in members.as_object().unwrap() {
         match value {
@@ -34,19 +35,12 @@ fn with(key: &Value, members: Value) -> Value {
     key
 }
 
-#[track_caller]
-fn refused(key: &Value, member: &str, reason: &str) {
-    let fault = PrivateJwk::from_members(key.as_object().unwrap()).unwrap_err();
-    assert_eq!(fault.member, member, "{fault:?}");
-    assert!(fault.reason.contains(reason), "{fault:?}");
-}
-
 fn claims() -> Map<String, Value> {
     json!({ "iss": "me", "n": 1 }).as_object().unwrap().clone()
 }
 
 /// RFC 7515 appendix A.3.1.
-fn p256() -> Value {
+pub(super) fn p256() -> Value {
     with(
         &rfc::keys()[1],
         json!({ "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI" }),
@@ -54,7 +48,7 @@ fn p256() -> Value {
 }
 
 /// RFC 8037 appendix A.1.
-fn ed25519() -> Value {
+pub(super) fn ed25519() -> Value {
     with(
         &rfc::keys()[3],
         json!({ "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A" }),
@@ -63,7 +57,7 @@ fn ed25519() -> Value {
 
 /// An RSA key as AWS-LC makes it, and the same as a JWK: the numbers of RSAPrivateKey (RFC 8017 appendix
 /// A.1.2) in their order.
-fn rsa(size: KeySize) -> (RsaKeyPair, Value) {
+pub(super) fn rsa(size: KeySize) -> (RsaKeyPair, Value) {
     let pair = RsaKeyPair::generate(size).unwrap();
     let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
     let (_, info, _) = tlv(der.as_ref());
@@ -386,141 +380,4 @@ fn t03_no_private_member_is_published_or_printed() {
         (&json!("k1"), &json!("PS256"))
     );
     assert_eq!(public_jwks([]), json!({ "keys": [] }));
-}
-
-#[test]
-fn keys_that_cannot_sign_for_us_are_refused() {
-    let key = p256();
-    refused(&rfc::keys()[0], "d", "public key");
-    refused(&rfc::keys()[1], "d", "public key");
-    refused(&with(&key, json!({ "d": "" })), "d", "not as long");
-    refused(&with(&key, json!({ "d": "AA==" })), "d", "base64url");
-    refused(&with(&key, json!({ "d": 1 })), "d", "text");
-    refused(&with(&key, json!({ "use": "enc" })), "use", "signatures");
-    refused(
-        &with(&key, json!({ "key_ops": ["verify"] })),
-        "key_ops",
-        "`sign`",
-    );
-    refused(
-        &with(&key, json!({ "key_ops": "sign" })),
-        "key_ops",
-        "`sign`",
-    );
-    refused(
-        &with(&key, json!({ "alg": "ES384" })),
-        "alg",
-        "does not go with",
-    );
-    refused(
-        &with(&key, json!({ "alg": "HS256" })),
-        "alg",
-        "does not go with",
-    );
-    refused(
-        &with(&key, json!({ "alg": "RSA-OAEP" })),
-        "alg",
-        "no supported",
-    );
-    refused(&with(&key, json!({ "kid": 5 })), "kid", "text");
-    refused(&with(&key, json!({ "x5t": [] })), "x5t", "text");
-    refused(&with(&key, json!({ "k": "c2VjcmV0" })), "k", "symmetric");
-    refused(
-        &json!({ "kty": "oct", "k": "c2VjcmV0" }),
-        "kty",
-        "`client_secret`",
-    );
-    refused(&json!({ "kty": "AKP", "d": "AA" }), "kty", "`OKP`");
-    refused(&json!({ "d": "AA" }), "kty", "required");
-    refused(&with(&key, json!({ "x": null })), "x", "missing");
-    refused(&with(&key, json!({ "crv": "secp256k1" })), "x", "secp256k1");
-    refused(&with(&key, json!({ "p": "AA" })), "p", "another type");
-    refused(&with(&ed25519(), json!({ "y": "AA" })), "y", "another type");
-    let (_, of_rsa) = rsa(KeySize::Rsa2048);
-    refused(
-        &with(&of_rsa, json!({ "crv": "AA" })),
-        "crv",
-        "another type",
-    );
-    refused(
-        &with(&ed25519(), json!({ "crv": "X25519" })),
-        "x",
-        "encryption",
-    );
-    refused(
-        &with(&ed25519(), json!({ "d": b64(&[1; 31]) })),
-        "d",
-        "32 bytes",
-    );
-    assert!(
-        PrivateJwk::from_members(
-            with(&key, json!({ "use": "sig", "key_ops": ["verify", "sign"] }))
-                .as_object()
-                .unwrap()
-        )
-        .is_ok()
-    );
-}
-
-#[test]
-fn a_private_part_of_another_key_is_refused() {
-    refused(
-        &with(&p256(), json!({ "d": b64(&[1; 32]) })),
-        "d",
-        "not one key",
-    );
-    refused(
-        &with(&ed25519(), json!({ "d": b64(&[1; 32]) })),
-        "d",
-        "not one key",
-    );
-    let (_, one) = rsa(KeySize::Rsa2048);
-    let (_, two) = rsa(KeySize::Rsa2048);
-    refused(
-        &with(&one, json!({ "d": two["d"] })),
-        "d",
-        "not the private exponent",
-    );
-    refused(&with(&one, json!({ "p": two["p"] })), "d", "its primes");
-    refused(&with(&one, json!({ "p": null })), "p", "write both");
-    refused(&with(&one, json!({ "q": null })), "q", "write both");
-    refused(&with(&one, json!({ "dp": "!" })), "dp", "base64url");
-    let bare = json!({ "d": two["d"], "p": null, "q": null });
-    refused(&with(&one, bare), "d", "not the private exponent");
-    refused(
-        &with(&one, json!({ "d": "AQ" })),
-        "d",
-        "not the private exponent",
-    );
-    refused(
-        &with(&one, json!({ "d": "" })),
-        "d",
-        "not the private exponent",
-    );
-}
-
-#[test]
-fn weak_rsa_keys_are_refused() {
-    let (_, key) = rsa(KeySize::Rsa2048);
-    let n = unb64(key["n"].as_str().unwrap());
-    refused(
-        &with(&key, json!({ "n": b64(&n[..128]) })),
-        "n",
-        "less than 2048",
-    );
-    refused(&with(&key, json!({ "e": b64(&[1]) })), "n", "exponent");
-}
-
-#[test]
-fn keys_are_equal_when_key_and_names_are() {
-    let key = || private(&p256());
-    assert_eq!(key(), key());
-    for other in [
-        with(&p256(), json!({ "kid": "a" })),
-        with(&p256(), json!({ "x5t": "a" })),
-        with(&p256(), json!({ "alg": "ES256" })),
-        ed25519(),
-    ] {
-        assert_ne!(key(), private(&other));
-    }
 }

@@ -20,6 +20,12 @@ pub const AUTHORIZE: &str = "https://idp.test/realm/authorize";
 pub const TOKEN: &str = "https://idp.test/realm/token";
 /// Where people log out.
 pub const END_SESSION: &str = "https://idp.test/realm/logout";
+/// Where tokens are asked about.
+pub const INTROSPECT: &str = "https://idp.test/realm/introspect";
+/// Where it says who somebody is.
+pub const USERINFO: &str = "https://idp.test/realm/userinfo";
+/// A client that asks for itself, and its secret.
+pub const ROBOT: [&str; 2] = ["robot", "the-secret-of-robot"];
 /// The client's name.
 pub const CLIENT: &str = "me";
 /// The client's secret: one that has to be encoded.
@@ -29,6 +35,14 @@ const BASIC: &str = "Basic bWU6dGhlK3NlY3JldCUyQm9mJTNEbWU=";
 
 /// The kind of assertion (RFC 7523 section 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// `client_secret_basic` of [`ROBOT`], made with `printf robot:the-secret-of-robot | base64`.
+const ROBOT_BASIC: &str = "Basic cm9ib3Q6dGhlLXNlY3JldC1vZi1yb2JvdA==";
+
+fn header<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
+    let found = call.headers.iter().find(|(own, _)| own == name);
+    found.map(|(_, value)| value.as_str())
+}
 
 /// How the provider behaves.
 #[derive(Clone, Debug)]
@@ -53,6 +67,8 @@ pub struct Behaves {
     pub refreshed_id_token: bool,
     /// How many letters that do not compress an access token carries beside its claims.
     pub padding: usize,
+    /// Changes to what is said of a token when asked; a null removes a claim.
+    pub said: Value,
     /// Whether callbacks name the issuer (RFC 9207), and as what.
     pub iss: Option<&'static str>,
 }
@@ -70,6 +86,7 @@ impl Default for Behaves {
             rotates: true,
             refreshed_id_token: true,
             padding: 0,
+            said: json!({}),
             iss: None,
         }
     }
@@ -85,6 +102,18 @@ struct Grant {
     since: u64,
 }
 
+impl Grant {
+    fn of(user: &str, now: u64) -> Grant {
+        Grant {
+            user: user.to_owned(),
+            nonce: String::new(),
+            redirect_uri: String::new(),
+            challenge: None,
+            since: now,
+        }
+    }
+}
+
 /// The provider's memory.
 #[derive(Default)]
 pub struct Idp {
@@ -93,6 +122,8 @@ pub struct Idp {
     refreshable: RefCell<HashMap<String, Grant>>,
     issued: RefCell<Vec<String>>,
     id_tokens: RefCell<Vec<String>>,
+    /// The claims behind access tokens that are not withdrawn.
+    access: RefCell<HashMap<String, Value>>,
     asked: RefCell<Vec<String>>,
     proofs: RefCell<Vec<&'static str>>,
     assertions: RefCell<Vec<String>>,
@@ -145,6 +176,67 @@ impl Idp {
     /// Forgets all refresh tokens: somebody logged out there.
     pub fn forget(&self) {
         self.refreshable.borrow_mut().clear();
+    }
+
+    /// Withdraws all access tokens.
+    pub fn withdraw(&self) {
+        self.access.borrow_mut().clear();
+    }
+
+    /// An access token for this person, as another client would have got it.
+    pub fn token_for(&self, user: &str, now: u64) -> String {
+        let tokens = self.tokens(&Grant::of(user, now), now, false);
+        tokens["access_token"].as_str().expect("a token").to_owned()
+    }
+
+    /// The introspection endpoint (RFC 7662 section 2).
+    pub(crate) fn introspect(&self, call: &Call, now: u64) -> (u16, Value) {
+        let form = pairs(&String::from_utf8_lossy(&call.body));
+        let basic = header(call, "authorization");
+        let known = match (
+            basic,
+            only(&form, "client_id"),
+            only(&form, "client_secret"),
+        ) {
+            (Some(BASIC), None, None) => true,
+            (None, Some(CLIENT), Some(secret)) => secret == SECRET,
+            _ => false,
+        };
+        if !known {
+            return (401, json!({"error": "invalid_client"}));
+        }
+        let token = only(&form, "token").unwrap_or_default();
+        match self.claims_behind(token, now) {
+            Some(claims) => {
+                let active = merged(claims, json!({"active": true}));
+                (200, merged(active, self.behaves.borrow().said.clone()))
+            }
+            None => (200, json!({"active": false})),
+        }
+    }
+
+    /// The userinfo endpoint (OpenID Connect Core section 5.3).
+    pub(crate) fn userinfo(&self, call: &Call, now: u64) -> (u16, Value) {
+        let form = pairs(&String::from_utf8_lossy(&call.body));
+        assert!(form.is_empty(), "no client speaks here");
+        let shown = header(call, "authorization").unwrap_or_default();
+        let token = shown.strip_prefix("Bearer ").unwrap_or_default();
+        match self.claims_behind(token, now) {
+            Some(claims) => {
+                let info = json!({
+                    "sub": claims["sub"], "preferred_username": claims["preferred_username"],
+                    "email": "alex@idp.test",
+                });
+                (200, merged(info, self.behaves.borrow().said.clone()))
+            }
+            None => (401, json!({"error": "invalid_token"})),
+        }
+    }
+
+    fn claims_behind(&self, token: &str, now: u64) -> Option<Value> {
+        let known = self.access.borrow();
+        let claims = known.get(token)?;
+        (now < claims["exp"].as_u64()?).then(|| claims.clone())
     }
 
     /// Somebody comes to log in (OpenID Connect Core section 3.1.2.1), and succeeds.
@@ -209,13 +301,15 @@ impl Idp {
             },
             _ if assertion.0.is_some() => return (401, json!({"error": "invalid_client"})),
             (Some((_, value)), None, None) if value == BASIC => "basic",
+            (Some((_, value)), None, None) if value == ROBOT_BASIC => "robot",
+            (None, Some(secret), Some(id)) if [id, secret] == ROBOT => "robot",
             (None, Some(secret), Some(CLIENT)) if secret == SECRET => "post",
             (None, None, Some(CLIENT)) => "none",
             _ => return (401, json!({"error": "invalid_client"})),
         };
         self.proofs.borrow_mut().push(proof);
         match get("grant_type") {
-            Some("authorization_code") => {
+            Some("authorization_code") if proof != "robot" => {
                 let code = get("code").unwrap_or_default();
                 let Some(grant) = self.codes.borrow_mut().remove(code) else {
                     return refused("invalid_grant");
@@ -233,7 +327,7 @@ impl Idp {
                 }
                 (200, self.tokens(&grant, now, true))
             }
-            Some("refresh_token") => {
+            Some("refresh_token") if proof != "robot" => {
                 let shown = get("refresh_token").unwrap_or_default();
                 let known = self.refreshable.borrow().get(shown).cloned();
                 let Some(grant) = known else {
@@ -244,6 +338,24 @@ impl Idp {
                     self.refreshable.borrow_mut().remove(shown);
                 }
                 (200, self.tokens(&grant, now, behaves.refreshed_id_token))
+            }
+            Some("password") if proof != "robot" => {
+                let user = get("username").unwrap_or_default();
+                let password = get("password").unwrap_or_default();
+                if password != format!("the password of {user}") {
+                    return refused("invalid_grant");
+                }
+                (200, self.tokens(&Grant::of(user, now), now, true))
+            }
+            Some("client_credentials") => {
+                let client = if proof == "robot" { ROBOT[0] } else { CLIENT };
+                let mut tokens = self.tokens(&Grant::of(client, now), now, false);
+                tokens["refresh_token"].take();
+                tokens
+                    .as_object_mut()
+                    .expect("an object")
+                    .remove("refresh_token");
+                (200, tokens)
             }
             _ => refused("unsupported_grant_type"),
         }
@@ -259,17 +371,19 @@ impl Idp {
 
     fn tokens(&self, grant: &Grant, now: u64, with_id_token: bool) -> Value {
         let behaves = self.behaves.borrow().clone();
+        let claims = json!({
+            "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": "account", "azp": CLIENT,
+            "iat": now, "exp": now + behaves.lifetime, "jti": self.fresh("jti"),
+            "scope": "openid profile", "preferred_username": grant.user,
+            "padding": self.noise(behaves.padding),
+        });
+        let claims = merged(claims, behaves.access_claims.clone());
         let access = if behaves.opaque {
             self.fresh("access")
         } else {
-            let claims = json!({
-                "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": "account", "azp": CLIENT,
-                "iat": now, "exp": now + behaves.lifetime, "jti": self.fresh("jti"),
-                "scope": "openid profile", "preferred_username": grant.user,
-                "padding": self.noise(behaves.padding),
-            });
-            key("k1").token(&merged(claims, behaves.access_claims.clone()))
+            key("k1").token(&claims)
         };
+        self.access.borrow_mut().insert(access.clone(), claims);
         let mut answer = json!({
             "access_token": access, "token_type": "Bearer", "expires_in": behaves.lifetime,
             "scope": "openid profile",

@@ -7,7 +7,7 @@ use oidc_filter::host::{Counter, Level};
 use oidc_filter::http::Response;
 
 use crate::forward::Forwarded;
-use crate::idp::END_SESSION;
+use crate::idp::{END_SESSION, USERINFO};
 use crate::network::Sent;
 
 /// Notes of a whole world.
@@ -173,7 +173,11 @@ impl Record {
                 }
             }
             for call in calls {
-                let headers = call.headers.iter().map(|(_, value)| value);
+                // The userinfo endpoint gets the token where RFC 6750 has it.
+                let at_userinfo = |name: &str| call.url == USERINFO && name == "authorization";
+                let headers = call.headers.iter();
+                let headers = headers.filter(|(name, _)| !at_userinfo(name));
+                let headers = headers.map(|(_, value)| value);
                 if headers.chain([&call.url]).any(|text| text.contains(secret)) {
                     findings.push(format!("a secret in a call to {}", call.url));
                 }

@@ -8,7 +8,7 @@ use oidc_filter::http::Call;
 use serde_json::{Value, json};
 use support::issuer::{self, SigningKey};
 
-use crate::idp::{AUTHORIZE, CLIENT, END_SESSION, Idp, SECRET, TOKEN};
+use crate::idp::{AUTHORIZE, CLIENT, END_SESSION, INTROSPECT, Idp, SECRET, TOKEN, USERINFO};
 use crate::world::{Dialect, World};
 
 /// The provider's identifier.
@@ -108,6 +108,7 @@ impl World {
         let metadata = json!({
             "issuer": ISSUER, "jwks_uri": KEYS, "authorization_endpoint": AUTHORIZE,
             "token_endpoint": TOKEN, "end_session_endpoint": END_SESSION,
+            "introspection_endpoint": INTROSPECT, "userinfo_endpoint": USERINFO,
             "code_challenge_methods_supported": ["S256"],
         });
         self.put(DISCOVERY, &merged(metadata, changes));
@@ -118,6 +119,20 @@ impl World {
             None => (503, Value::Null),
         });
         self.inner.network.borrow_mut().serve(TOKEN, serve);
+        let idp = Rc::downgrade(&self.inner.idp);
+        let introspect = Rc::new(move |call: &Call, now| match idp.upgrade() {
+            Some(idp) => idp.introspect(call, now),
+            None => (503, Value::Null),
+        });
+        let idp = Rc::downgrade(&self.inner.idp);
+        let userinfo = Rc::new(move |call: &Call, now| match idp.upgrade() {
+            Some(idp) => idp.userinfo(call, now),
+            None => (503, Value::Null),
+        });
+        let mut network = self.inner.network.borrow_mut();
+        network.serve(INTROSPECT, introspect);
+        network.serve(USERINFO, userinfo);
+        drop(network);
         self.keep_secret(SECRET);
     }
 

@@ -1,0 +1,333 @@
+//! The three ways in that ask the token endpoint for whoever comes: a name and a password, a client of the
+//! caller's own, a refresh token (specification sections 4.6 to 4.8; RFC 6749 sections 4.3, 4.4 and 6).
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use super::after_login;
+use super::authorization_code::{client_id, is_by_secret, verified_id_token};
+use super::recent::{self, Fetch, Fetched, Key, Question, keep_until, key_of};
+use super::search::Shown;
+use super::session::{self, claims_of};
+use super::token::verify_given_access_token;
+use super::{Credential, Place};
+use crate::authz::Admission;
+use crate::config::{AuthMethod, Grant, Secret};
+use crate::failure::{Kind, Refusal};
+use crate::host::{Counter, Host, Time};
+use crate::http::{Request, Response};
+use crate::oauth::claims::Issuers;
+use crate::oauth::client_auth::Credentials;
+use crate::oauth::extra::Extra;
+use crate::oauth::id_token::IdTokenRules;
+use crate::oauth::token::{self, PasswordGrant, TokenAnswer};
+use crate::policy::Policy;
+use crate::provider::KeySet;
+use crate::session::Session;
+use crate::upstream::Edits;
+
+/// What a grant brought.
+pub struct Granted {
+    session: Session,
+    /// The endpoint's answer as it came, for `login_tokens: tokens`.
+    whole: Map<String, Value>,
+    /// Headers of it for the client (`token_headers_replay`).
+    replayed: Vec<(String, Vec<u8>)>,
+}
+
+/// What a request came to.
+pub enum Outcome {
+    /// It is answered here (`login_action`).
+    Reply(Response),
+    /// It goes on.
+    Forward(Admission, Box<Edits>),
+}
+
+/// What is shown for one grant.
+#[derive(Clone)]
+enum Show {
+    Password(String, Secret),
+    Client(String, Secret),
+    RefreshToken(Secret),
+}
+
+/// Lets somebody in with what they showed.
+pub async fn authenticate(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    shown: Shown,
+) -> Result<Outcome, Refusal> {
+    if shown.is_empty() {
+        let reason = "the credential is empty, repeated or unreadable";
+        return Err(Refusal::bad_credential("credential_unreadable", reason));
+    }
+    let (granted, method, place) = match shown {
+        Shown::RefreshToken { token, place } => {
+            let show = Show::RefreshToken(token);
+            let granted = ask(policy, host, request, show).await?;
+            (granted, AuthMethod::RefreshToken, place)
+        }
+        Shown::Pair {
+            name,
+            secret,
+            is_password,
+            is_client,
+            place,
+        } => {
+            let password = Show::Password(name.clone(), secret.clone());
+            let client = Show::Client(name, secret);
+            if is_password && is_client {
+                let (granted, method) = either(policy, host, request, password, client).await?;
+                (granted, method, place)
+            } else if is_password {
+                let granted = ask(policy, host, request, password).await?;
+                (granted, AuthMethod::Password, place)
+            } else {
+                let granted = ask(policy, host, request, client).await?;
+                (granted, AuthMethod::ClientCredentials, place)
+            }
+        }
+    };
+    conclude(policy, &**host, request, &granted, method, place)
+}
+
+/// One pair in a Basic header can be a person's or a client's: a person is tried first (specification
+/// section 3). A client that got in before is not taken for a person again.
+async fn either(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    password: Show,
+    client: Show,
+) -> Result<(Rc<Granted>, AuthMethod), Refusal> {
+    let known = policy
+        .granted
+        .get(&key(policy, request, &client), host.now());
+    if let Some(Ok(granted)) = known.filter(|_| policy.config.caching.tokens) {
+        return Ok((granted, AuthMethod::ClientCredentials));
+    }
+    match ask(policy, host, request, password).await {
+        Ok(granted) => Ok((granted, AuthMethod::Password)),
+        Err(refusal) if refusal.kind == Kind::BadCredential => {
+            let granted = ask(policy, host, request, client).await?;
+            Ok((granted, AuthMethod::ClientCredentials))
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn conclude(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    granted: &Granted,
+    method: AuthMethod,
+    place: Place,
+) -> Result<Outcome, Refusal> {
+    host.count(Counter::Granted);
+    let mut session = granted.session.clone();
+    session.id = policy.secrets.text(&policy.config, host, request)?;
+    let now = host.now();
+    (session.created, session.renewed, session.used) =
+        (now.seconds(), now.seconds(), now.seconds());
+    let cookies = session::new_cookies(policy, host, request, &session, method)?;
+    let target = super::login::target(request);
+    if let Some(reply) =
+        after_login::answer(&policy.config, &session, &granted.whole, &target, method)
+    {
+        // Who may not pass gets no tokens either.
+        session::judged(policy, host, request, &session)?;
+        return Ok(Outcome::Reply(reply.with_cookies(&cookies)));
+    }
+    let access_token = session.access_token.clone().unwrap_or_default();
+    let credential = Credential {
+        token: access_token.into(),
+        place,
+    };
+    let (admission, mut edits) =
+        session::entered(policy, host, request, &session, &credential, cookies)?;
+    edits
+        .downstream
+        .headers
+        .extend(granted.replayed.iter().cloned());
+    Ok(Outcome::Forward(admission, Box::new(edits)))
+}
+
+async fn ask(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    show: Show,
+) -> Result<Rc<Granted>, Refusal> {
+    let question = Question {
+        key: key(policy, request, &show),
+        shelf: |policy| &policy.granted,
+        name: "grant",
+        is_kept: policy.config.caching.tokens,
+    };
+    let (policy_of_flight, request) = (policy.clone(), request.clone());
+    let fetch: Fetch<Granted> = Rc::new(move |host: Rc<dyn Host>| {
+        let (policy, request, show) = (policy_of_flight.clone(), request.clone(), show.clone());
+        Box::pin(async move { fetch(&policy, &host, &request, &show).await })
+    });
+    recent::answer(policy, host, &question, &fetch).await
+}
+
+/// All that the endpoint's answer depends on (traps T15 and T16).
+fn key(policy: &Policy, request: &Request, show: &Show) -> Key {
+    let config = &policy.config;
+    let extra = extra(policy, request);
+    let mut parts: Vec<&[u8]> = match show {
+        Show::Password(name, secret) => {
+            vec![b"password", name.as_bytes(), secret.expose().as_bytes()]
+        }
+        Show::Client(name, secret) => vec![b"client", name.as_bytes(), secret.expose().as_bytes()],
+        Show::RefreshToken(token) => vec![b"refresh", token.expose().as_bytes()],
+    };
+    for (name, value) in extra.parts() {
+        parts.extend([name.as_bytes(), value.as_bytes()]);
+    }
+    if config.caching.key_includes_scope {
+        parts.extend(config.login.scopes.iter().map(String::as_bytes));
+    }
+    key_of(parts)
+}
+
+fn extra(policy: &Policy, request: &Request) -> Extra {
+    policy.token_extra(Some(request))
+}
+
+async fn fetch(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    show: &Show,
+) -> Fetched<Granted> {
+    let keys = policy.provider.keys(host).await?;
+    let settings = &policy.config.login;
+    let (scopes, audience) = (&settings.scopes[..], &settings.audience[..]);
+    let mut endpoint = policy.token_endpoint(&keys.metadata, &**host, Some(request))?;
+    let (call, grant, method) = match show {
+        Show::Password(username, password) => {
+            let grant = PasswordGrant {
+                username,
+                password,
+                scopes,
+                audience,
+            };
+            let call = token::password_grant(&endpoint, &grant);
+            (call, Grant::Password, AuthMethod::Password)
+        }
+        Show::Client(id, secret) => {
+            let supported = keys
+                .metadata
+                .token_endpoint_auth_methods_supported
+                .as_deref();
+            let ours = policy.config.clients.first();
+            let auth = policy.config.token.auth;
+            let theirs = Credentials::of_caller(id, secret, ours, auth, supported);
+            endpoint.proof = theirs.proof(|| policy.assertion_facts(&keys.metadata, &**host))?;
+            let call = token::client_credentials_grant(&endpoint, scopes, audience);
+            (
+                call,
+                Grant::ClientCredentials,
+                AuthMethod::ClientCredentials,
+            )
+        }
+        Show::RefreshToken(refresh_token) => {
+            let call = token::refresh_grant(&endpoint, refresh_token.expose(), &[], &[]);
+            (call, Grant::RefreshToken, AuthMethod::RefreshToken)
+        }
+    };
+    let answer = host
+        .call(call)
+        .await
+        .map_err(|error| Refusal::unexpected("token_endpoint_unreachable", error.to_string()))?;
+    let received = host.now();
+    let tokens = token::read_answer(&answer).map_err(|error| match show {
+        Show::Client(..) => error.of_caller(),
+        _ => Refusal::from(&error),
+    })?;
+    let replayed = token::replayed(&policy.config.token.replay, grant, &answer.headers);
+    let session = verified(policy, host, &keys, &tokens, show, method, received).await?;
+    let end = session.access_expires.map(Time::of_seconds);
+    let until = keep_until(&policy.config.caching, end, host.now());
+    let granted = Granted {
+        session,
+        whole: tokens.whole,
+        replayed,
+    };
+    Ok((Rc::new(granted), until))
+}
+
+/// Verifies what the endpoint gave, as after a login, and makes a session of it.
+async fn verified(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    keys: &KeySet,
+    tokens: &TokenAnswer,
+    show: &Show,
+    method: AuthMethod,
+    received: Time,
+) -> Result<Session, Refusal> {
+    let config = &policy.config;
+    let issuer = keys.metadata.issuer.as_deref();
+    let client = match show {
+        Show::Client(id, _) => id.as_str(),
+        Show::Password(..) | Show::RefreshToken(_) => client_id(policy),
+    };
+    let access = tokens.access_token.expose();
+    let id_claims = match &tokens.id_token {
+        Some(text) => {
+            let rules = IdTokenRules {
+                issuers: Issuers::of(config, issuer),
+                client_id: client,
+                nonce: None,
+                access_token: Some(access),
+                code: None,
+                max_age: config.verification.max_age,
+                leeway: config.verification.leeway,
+                domains: &config.verification.domains,
+            };
+            Some(verified_id_token(policy, host, text.expose(), &rules).await?)
+        }
+        None => None,
+    };
+    verify_given_access_token(policy, host, access, issuer).await?;
+    let access_claims = claims_of(access);
+    let claims = id_claims.as_ref().or(access_claims.as_ref());
+    let claim = |name: &str| {
+        let value = claims.and_then(|claims| claims.get(name)?.as_str());
+        value.map(str::to_owned)
+    };
+    let kept = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+    let own_refresh = match show {
+        // The old one stays good where no new one came (RFC 6749 section 6).
+        Show::RefreshToken(token) => Some(token.expose().to_owned()),
+        Show::Password(..) | Show::Client(..) => None,
+    };
+    Ok(Session {
+        method: method.name().to_owned(),
+        client_id: client_id(policy).to_owned(),
+        // An opaque token names nobody: the endpoint that gave it is the provider's.
+        issuer: claim("iss")
+            .or(issuer.map(str::to_owned))
+            .unwrap_or_else(|| config.provider.issuer.identifier.clone()),
+        by_secret: tokens
+            .id_token
+            .as_ref()
+            .is_some_and(|text| is_by_secret(text.expose())),
+        subject: claim("sub").unwrap_or_default(),
+        sid: claim("sid"),
+        acr: claim("acr"),
+        auth_time: claims.and_then(|claims| claims.get("auth_time")?.as_u64()),
+        scope: tokens.scope.clone(),
+        access_token: Some(access.to_owned()),
+        access_expires: session::end_of(access, tokens.expires_in, received),
+        id_token: kept(&tokens.id_token),
+        refresh_token: kept(&tokens.refresh_token).or(own_refresh),
+        ..Session::default()
+    })
+}
