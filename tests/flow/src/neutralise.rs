@@ -32,7 +32,7 @@ pub(crate) fn neutralised(config: &Value) -> Value {
     if drop_at(&mut config, dropped, &|old| substitute(dropped, old)) {
         println!("{DROPPED} {field}");
         if let Some(twin) = twin(&field) {
-            drop_at(&mut config, twin, &|_| None);
+            drop_at(&mut config, &twin, &|_| None);
         }
     }
     config
@@ -100,16 +100,17 @@ fn other_key() -> Value {
 }
 
 /// The field that goes in pairs with this one.
-fn twin(field: &str) -> Option<&'static str> {
-    Some(match field {
-        "upstream_headers_claims" => "upstream_headers_names",
-        "upstream_headers_names" => "upstream_headers_claims",
-        "discovery_headers_names" => "discovery_headers_values",
-        "discovery_headers_values" => "discovery_headers_names",
-        "authorization_query_args_names" => "authorization_query_args_values",
-        "authorization_query_args_values" => "authorization_query_args_names",
+fn twin(field: &str) -> Option<String> {
+    // What claims are told as has `claims` in the place of `values`.
+    let mapped = ["upstream_headers", "downstream_headers"];
+    let (name, end) = field.rsplit_once('_')?;
+    let other = match (end, mapped.contains(&name)) {
+        ("names", true) => "claims",
+        ("names", false) => "values",
+        ("claims", true) | ("values", false) => "names",
         _ => return None,
-    })
+    };
+    Some(format!("{name}_{other}"))
 }
 
 #[cfg(test)]
