@@ -24,10 +24,15 @@ pub(crate) fn neutralised(config: &Value) -> Value {
     let Some(field) = field() else {
         return config;
     };
-    if drop_at(&mut config, &field, &|old| substitute(&field, old)) {
+    const KEY: [&str; 7] = ["kty", "crv", "x", "y", "d", "n", "e"];
+    let of_key = field
+        .strip_prefix("client_jwk[].")
+        .is_some_and(|member| KEY.contains(&member));
+    let dropped = if of_key { "client_jwk" } else { &field };
+    if drop_at(&mut config, dropped, &|old| substitute(dropped, old)) {
         println!("{DROPPED} {field}");
         if let Some(twin) = twin(&field) {
-            drop_at(&mut config, twin, &|_| None);
+            drop_at(&mut config, &twin, &|_| None);
         }
     }
     config
@@ -72,6 +77,8 @@ fn drop_at(value: &mut Value, path: &str, other: &dyn Fn(&Value) -> Option<Value
 /// A value that says nothing, for a field without which there is no configuration.
 fn substitute(field: &str, old: &Value) -> Option<Value> {
     Some(match field {
+        // The members of a key belong together: without one of them it is another key.
+        "client_jwk" => json!([other_key()]),
         "issuer" => json!("https://neutralised.test"),
         "client_id" | "client_secret" | "upstream_headers[].path" => json!(["neutralised"]),
         // No two headers may have one name.
@@ -82,17 +89,28 @@ fn substitute(field: &str, old: &Value) -> Option<Value> {
     })
 }
 
-/// The field that goes in pairs with this one.
-fn twin(field: &str) -> Option<&'static str> {
-    Some(match field {
-        "upstream_headers_claims" => "upstream_headers_names",
-        "upstream_headers_names" => "upstream_headers_claims",
-        "discovery_headers_names" => "discovery_headers_values",
-        "discovery_headers_values" => "discovery_headers_names",
-        "authorization_query_args_names" => "authorization_query_args_values",
-        "authorization_query_args_values" => "authorization_query_args_names",
-        _ => return None,
+/// A key that nobody registered: that of RFC 7517 appendix A.2.
+fn other_key() -> Value {
+    json!({
+        "kty": "EC", "crv": "P-256", "kid": "mine",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        "d": "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE",
     })
+}
+
+/// The field that goes in pairs with this one.
+fn twin(field: &str) -> Option<String> {
+    // What claims are told as has `claims` in the place of `values`.
+    let mapped = ["upstream_headers", "downstream_headers"];
+    let (name, end) = field.rsplit_once('_')?;
+    let other = match (end, mapped.contains(&name)) {
+        ("names", true) => "claims",
+        ("names", false) => "values",
+        ("claims", true) | ("values", false) => "names",
+        _ => return None,
+    };
+    Some(format!("{name}_{other}"))
 }
 
 #[cfg(test)]

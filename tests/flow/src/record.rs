@@ -174,7 +174,8 @@ impl Record {
             }
             for call in calls {
                 // The userinfo endpoint gets the token where RFC 6750 has it.
-                let at_userinfo = |name: &str| call.url == USERINFO && name == "authorization";
+                let (place, _) = call.url.split_once('?').unwrap_or((&call.url, ""));
+                let at_userinfo = |name: &str| place == USERINFO && name == "authorization";
                 let headers = call.headers.iter();
                 let headers = headers.filter(|(name, _)| !at_userinfo(name));
                 let headers = headers.map(|(_, value)| value);

@@ -1,11 +1,17 @@
 //! Fields whose effect no other test needs. Each test must fail when the field is put back to its default:
 //! `make parity` does that.
 
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
+use flow::assertion::client_jwk;
 use flow::idp::{AUTHORIZE, TOKEN};
 use flow::stage::login_config;
-use flow::{Browser, Dialect, Request, Stop, World};
+use flow::{Browser, Dialect, Request, Stop, World, pairs};
 use oidc_filter::host::Counter;
+use oidc_filter::jose::Jws;
 use serde_json::{Value, json};
+use support::issuer::b64;
 
 /// A world where people log in, on both hosts.
 #[track_caller]
@@ -193,4 +199,97 @@ fn what_is_remembered_stays_for_cache_ttl_min() {
         .ask(Request::get("/").bearer(&token))
         .assert_user("alex");
     assert_eq!(world.counted(Counter::VerifiedInModule), 2);
+}
+
+/// The assertion in the last call to the token endpoint.
+fn assertion(world: &World) -> String {
+    let call = world.calls().last().expect("a call").clone();
+    let form = pairs(&call.body);
+    let found = form
+        .into_iter()
+        .find(|(name, _)| name == "client_assertion");
+    found.expect("an assertion").1
+}
+
+#[test]
+fn assertions_are_of_the_key_and_the_algorithm_that_are_configured() {
+    let members = json!({"client_auth": ["private_key_jwt"], "client_jwk": [client_jwk()]});
+    each(members, |world, browser| {
+        browser.enter("/").outcome.assert_user("alex");
+        assert_eq!(world.idp().proofs(), ["private_key_jwt"]);
+        let assertion = assertion(world);
+        let jws = Jws::parse(&assertion).expect("a JWS");
+        assert_eq!(jws.header.kid.as_deref(), Some("mine"));
+    });
+    let members = json!({"client_auth": ["client_secret_jwt"], "client_alg": ["HS512"]});
+    each(members, |world, browser| {
+        let away = browser.open("/").away();
+        // This provider takes HS256 only.
+        let _ = browser.log_in(&away);
+        let assertion = assertion(world);
+        assert_eq!(
+            Jws::parse(&assertion).expect("a JWS").header.alg.name(),
+            "HS512"
+        );
+    });
+}
+
+/// An RSA key as AWS-LC makes it, and the same as a JWK: the numbers of RSAPrivateKey (RFC 8017 appendix A.1.2)
+/// in their order.
+fn rsa() -> (RsaKeyPair, Value) {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let der: Pkcs8V1Der<'_> = pair.as_der().expect("PKCS #8");
+    let (info, _) = tlv(der.as_ref());
+    let (_version, rest) = tlv(info);
+    let (_algorithm, rest) = tlv(rest);
+    let (octets, _) = tlv(rest);
+    let (numbers, _) = tlv(octets);
+    let (_version, mut numbers) = tlv(numbers);
+    let mut key = json!({ "kty": "RSA" });
+    for name in ["n", "e", "d", "p", "q", "dp", "dq", "qi"] {
+        let (number, rest) = tlv(numbers);
+        let plain = number.strip_prefix(&[0]).unwrap_or(number);
+        key[name] = json!(b64(plain));
+        numbers = rest;
+    }
+    (pair, key)
+}
+
+/// The content of the first value, and what follows it.
+fn tlv(der: &[u8]) -> (&[u8], &[u8]) {
+    let (length, at) = match usize::from(der[1]) {
+        short if short < 0x80 => (short, 2),
+        long => {
+            let end = 2 + (long & 0x7f);
+            let length = der[2..end]
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+            (length, end)
+        }
+    };
+    (&der[at..at + length], &der[at + length..])
+}
+
+#[test]
+fn an_rsa_key_signs_with_the_algorithm_that_it_names() {
+    let (pair, mut key) = rsa();
+    for (name, value) in [
+        ("alg", json!("PS256")),
+        ("use", json!("sig")),
+        ("key_ops", json!(["sign"])),
+    ] {
+        key[name] = value;
+    }
+    let members = json!({"client_auth": ["private_key_jwt"], "client_jwk": [key]});
+    each(members, |world, browser| {
+        let away = browser.open("/").away();
+        // This provider knows the client by another key.
+        let _ = browser.log_in(&away);
+        let assertion = assertion(world);
+        let jws = Jws::parse(&assertion).expect("a JWS");
+        assert_eq!(jws.header.alg.name(), "PS256");
+        let public = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, pair.public_key().as_ref());
+        let signed = public.verify(jws.signing_input.as_bytes(), &jws.signature);
+        assert!(signed.is_ok(), "signed by another key");
+    });
 }
