@@ -289,11 +289,7 @@ fn the_list_of_capabilities_names_what_the_module_needs_and_no_more() {
     let [imports, exports] = imports_and_exports(&module);
     let members = capabilities().as_object().expect("an object");
     let listed: BTreeSet<String> = members.keys().cloned().collect();
-    // Only the form of a login's callback is emptied: the configuration for bearer tokens has none.
-    let missing: Vec<_> = imports
-        .difference(&listed)
-        .filter(|name| *name != "proxy_set_buffer_bytes")
-        .collect();
+    let missing: Vec<_> = imports.difference(&listed).collect();
     assert!(missing.is_empty(), "imported and not listed: {missing:?}");
     let unneeded: Vec<_> = listed
         .iter()
