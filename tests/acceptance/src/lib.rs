@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use support::browser::{Browser, Page};
 use support::envoy::{Envoy, EnvoyOptions};
@@ -156,6 +158,14 @@ impl Gateway {
     /// # Panics
     /// When it did not.
     pub fn forwarded(&self, answer: &Answer) -> Seen {
+        self.forwarded_as(answer, "alex")
+    }
+
+    /// The same for somebody else.
+    ///
+    /// # Panics
+    /// When it did not.
+    pub fn forwarded_as(&self, answer: &Answer, user: &str) -> Seen {
         assert_eq!(
             answer.status,
             200,
@@ -164,7 +174,7 @@ impl Gateway {
             self.last_lines()
         );
         let seen = self.upstream.take_one();
-        assert_eq!(seen.header("x-user").as_deref(), Some("alex"), "{seen:?}");
+        assert_eq!(seen.header("x-user").as_deref(), Some(user), "{seen:?}");
         seen
     }
 
@@ -352,6 +362,12 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 #[must_use]
 pub fn bearer(token: &str) -> String {
     format!("Bearer {token}")
+}
+
+/// The value of `Authorization` for a name and its secret (RFC 7617).
+#[must_use]
+pub fn basic(name: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{secret}")))
 }
 
 /// The token with the last byte of its signature changed to another good letter.

@@ -140,7 +140,10 @@ fn provider_url(ports: Ports) -> String {
 pub fn realm(ports: Ports) -> Value {
     let mut realm = demo_realm();
     for client in realm["clients"].as_array_mut().into_iter().flatten() {
-        client["redirectUris"] = redirects(ports).into();
+        // A program that never sends browsers anywhere has none.
+        if client["redirectUris"].is_array() {
+            client["redirectUris"] = redirects(ports).into();
+        }
     }
     realm
 }

@@ -24,6 +24,9 @@ pub const CLIENT: &str = "kong";
 /// The secret of [`CLIENT`].
 pub const CLIENT_SECRET: &str = "a-secret-for-the-demo-only";
 
+/// Another client of [`REALM`], a program, and its secret.
+pub const ROBOT: (&str, &str) = ("robot", "a-secret-of-the-robot");
+
 const REALM_FILE: &str = include_str!("../../../envoy/realm.json");
 
 /// `envoy/realm.json`.

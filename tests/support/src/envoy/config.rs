@@ -55,17 +55,12 @@ fn listed(bootstrap: &Value) -> Value {
         .clone()
 }
 
-/// What the shipped configuration for these methods allows.
+/// What the shipped configuration for these methods allows: bearer alone needs the least.
 fn capabilities_for(config: &Value) -> &'static Value {
-    let logs_in = config["auth_methods"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|method| *method == "session" || *method == "authorization_code");
-    if logs_in {
-        login_capabilities()
-    } else {
+    if config["auth_methods"] == json!(["bearer"]) {
         capabilities()
+    } else {
+        login_capabilities()
     }
 }
 
