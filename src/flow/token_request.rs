@@ -134,9 +134,15 @@ fn conclude(
         (now.seconds(), now.seconds(), now.seconds());
     let cookies = session::new_cookies(policy, host, request, &session, method)?;
     let target = super::login::target(request);
-    if let Some(reply) =
-        after_login::answer(&policy.config, &session, &granted.whole, &target, method)
-    {
+    let client = policy.client(request);
+    if let Some(reply) = after_login::answer(
+        &policy.config,
+        client,
+        &session,
+        &granted.whole,
+        &target,
+        method,
+    ) {
         // Who may not pass gets no tokens either.
         session::judged(policy, host, request, &session)?;
         return Ok(Outcome::Reply(reply.with_cookies(&cookies)));
@@ -179,12 +185,18 @@ async fn ask(
 fn key(policy: &Policy, request: &Request, show: &Show) -> Key {
     let config = &policy.config;
     let extra = extra(policy, request);
+    let ours = client_id(policy.client(request)).as_bytes();
     let mut parts: Vec<&[u8]> = match show {
         Show::Password(name, secret) => {
-            vec![b"password", name.as_bytes(), secret.expose().as_bytes()]
+            vec![
+                b"password",
+                ours,
+                name.as_bytes(),
+                secret.expose().as_bytes(),
+            ]
         }
         Show::Client(name, secret) => vec![b"client", name.as_bytes(), secret.expose().as_bytes()],
-        Show::RefreshToken(token) => vec![b"refresh", token.expose().as_bytes()],
+        Show::RefreshToken(token) => vec![b"refresh", ours, token.expose().as_bytes()],
     };
     for (name, value) in extra.parts() {
         parts.extend([name.as_bytes(), value.as_bytes()]);
@@ -208,7 +220,12 @@ async fn fetch(
     let keys = policy.provider.keys(host).await?;
     let settings = &policy.config.login;
     let (scopes, audience) = (&settings.scopes[..], &settings.audience[..]);
-    let mut endpoint = policy.token_endpoint(&keys.metadata, &**host, Some(request))?;
+    let mut endpoint = policy.token_endpoint(
+        policy.client(request),
+        &keys.metadata,
+        &**host,
+        Some(request),
+    )?;
     let (call, grant, method) = match show {
         Show::Password(username, password) => {
             let grant = PasswordGrant {
@@ -225,6 +242,7 @@ async fn fetch(
                 .metadata
                 .token_endpoint_auth_methods_supported
                 .as_deref();
+            // Which of our clients is meant plays no part here (specification section 5).
             let ours = policy.config.clients.first();
             let auth = policy.config.token.auth;
             let theirs = Credentials::of_caller(id, secret, ours, auth, supported);
@@ -251,7 +269,10 @@ async fn fetch(
         _ => Refusal::from(&error),
     })?;
     let replayed = token::replayed(&policy.config.token.replay, grant, &answer.headers);
-    let session = verified(policy, host, &keys, &tokens, show, method, received).await?;
+    let session = verified(
+        policy, host, request, &keys, &tokens, show, method, received,
+    )
+    .await?;
     let end = session.access_expires.map(Time::of_seconds);
     let until = keep_until(&policy.config.caching, end, host.now());
     let granted = Granted {
@@ -263,9 +284,11 @@ async fn fetch(
 }
 
 /// Verifies what the endpoint gave, as after a login, and makes a session of it.
+#[allow(clippy::too_many_arguments, reason = "each is one thing that was said")]
 async fn verified(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    request: &Request,
     keys: &KeySet,
     tokens: &TokenAnswer,
     show: &Show,
@@ -274,9 +297,13 @@ async fn verified(
 ) -> Result<Session, Refusal> {
     let config = &policy.config;
     let issuer = keys.metadata.issuer.as_deref();
+    let ours = match show {
+        Show::Client(..) => config.clients.first(),
+        Show::Password(..) | Show::RefreshToken(_) => policy.client(request),
+    };
     let client = match show {
         Show::Client(id, _) => id.as_str(),
-        Show::Password(..) | Show::RefreshToken(_) => client_id(policy),
+        Show::Password(..) | Show::RefreshToken(_) => client_id(ours),
     };
     let access = tokens.access_token.expose();
     let id_claims = match &tokens.id_token {
@@ -291,11 +318,11 @@ async fn verified(
                 leeway: config.verification.leeway,
                 domains: &config.verification.domains,
             };
-            Some(verified_id_token(policy, host, text.expose(), &rules).await?)
+            Some(verified_id_token(policy, host, ours, text.expose(), &rules).await?)
         }
         None => None,
     };
-    verify_given_access_token(policy, host, access, issuer).await?;
+    verify_given_access_token(policy, host, ours, access, issuer).await?;
     let access_claims = claims_of(access);
     let claims = id_claims.as_ref().or(access_claims.as_ref());
     let claim = |name: &str| {
@@ -310,7 +337,7 @@ async fn verified(
     };
     Ok(Session {
         method: method.name().to_owned(),
-        client_id: client_id(policy).to_owned(),
+        client_id: client_id(ours).to_owned(),
         // An opaque token names nobody: the endpoint that gave it is the provider's.
         issuer: claim("iss")
             .or(issuer.map(str::to_owned))
