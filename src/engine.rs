@@ -14,6 +14,7 @@ use crate::flow::{
 };
 use crate::host::{Counter, Host, Level, Task};
 use crate::http::{Body, Request, Response};
+use crate::oauth::client_choice;
 use crate::policy::Policy;
 use crate::session::Opened;
 use crate::upstream::Edits;
@@ -69,10 +70,11 @@ enum Next {
 /// `host` serves what is done here; `own` makes the door that the waiting part keeps.
 pub fn begin(
     policy: &Rc<Policy>,
-    request: Request,
+    mut request: Request,
     host: &dyn Host,
     own: &dyn Fn() -> Rc<dyn Host>,
 ) -> Step {
+    request.client = policy.chosen(&request);
     let next = match step_zero(policy, host, &request) {
         Some(next) => next,
         None => judge(policy, host, &request),
@@ -136,6 +138,12 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     if token.is_none() && takes_tokens {
         token = bearer::find_behind(&policy.config, request);
     }
+    let as_client = token
+        .as_ref()
+        .is_none_or(|credential| asked::whom(policy, &credential.token).is_some());
+    if as_client && may_choose_by_body(policy, request) {
+        return Next::ReadBody;
+    }
     if let Some(credential) = token {
         return by_token(policy, host, request, credential);
     }
@@ -190,6 +198,15 @@ fn wants_body(policy: &Policy, request: &Request, takes_tokens: bool) -> bool {
         && Body::is_readable(request)
 }
 
+/// Whether the body, which was not read yet, may say as which of our clients to act (specification section 5).
+fn may_choose_by_body(policy: &Policy, request: &Request) -> bool {
+    request.body.is_none()
+        && policy.config.clients.are_several()
+        && !client_choice::is_named(&policy.config.clients, request)
+        && policy.config.host.request_body == RequestBody::On
+        && Body::is_readable(request)
+}
+
 /// A session that came to its end: a navigation logs in again, anything else is told (C24).
 fn after_session(policy: &Policy, host: &dyn Host, request: &Request, reason: Refusal) -> Next {
     if policy.logs_in() && request.is_navigation() && request.can_be_redirected() {
@@ -219,6 +236,7 @@ async fn finish(
             }
         };
         request.body = Some(Rc::new(body));
+        request.client = policy.chosen(&request);
         next = by_form(&policy, &*host, &request);
     }
     if matches!(next, Next::Discover) {
@@ -238,6 +256,7 @@ async fn finish(
             "a body was to be read twice",
         )),
         Next::Callback(ticket) => {
+            request.client = ticket.client(&policy.config).unwrap_or(0);
             match authorization_code::callback(&policy, &host, &request, ticket).await {
                 Ok(authorization_code::Outcome::Reply(reply)) => return Decision::Reply(reply),
                 Ok(authorization_code::Outcome::Forward(admission, edits)) => {

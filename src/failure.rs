@@ -57,23 +57,20 @@ impl Refusal {
     /// The answer to the client. One of gRPC gets no redirect, which it could not follow, and no body,
     /// which hosts would put into `grpc-message`.
     pub fn answer(&self, config: &Config, request: &Request) -> Response {
+        let client = config.client(request);
         let (status, message, redirect) = match self.kind {
             Kind::NoCredential | Kind::BadCredential => (
                 401,
                 config.failures.unauthorized_message.as_str(),
-                config.clients.first().unauthorized_redirect.as_ref(),
+                client.unauthorized_redirect.as_ref(),
             ),
             Kind::Forbidden => (
                 403,
                 config.failures.forbidden_message.as_str(),
-                config.clients.first().forbidden_redirect.as_ref(),
+                client.forbidden_redirect.as_ref(),
             ),
             Kind::BadRequest => (400, "Bad request", None),
-            Kind::Unexpected => (
-                500,
-                UNEXPECTED_MESSAGE,
-                config.clients.first().unexpected_redirect.as_ref(),
-            ),
+            Kind::Unexpected => (500, UNEXPECTED_MESSAGE, client.unexpected_redirect.as_ref()),
         };
         let grpc = request.is_grpc();
         if let Some(location) = redirect.filter(|_| !grpc) {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::authz::Verdict;
 use crate::cache::{Budget, VerdictCache};
-use crate::config::{AuthMethod, Client, ClientAuth, Config};
+use crate::config::{AuthMethod, Client, ClientAuth, Config, Secret};
 use crate::failure::Refusal;
 use crate::flow::recent::Recent;
 use crate::flow::refresh::Refreshed;
@@ -13,12 +13,13 @@ use crate::flow::token_request::Granted;
 use crate::host::Host;
 use crate::http::Request;
 use crate::oauth::client_auth::{AssertionFacts, Credentials, Proof};
+use crate::oauth::client_choice;
 use crate::oauth::endpoint;
 use crate::oauth::extra::{Extra, Places, Shown};
 use crate::oauth::token::TokenEndpoint;
 use crate::provider::{Metadata, Provider, Providers};
 use crate::secrets::Secrets;
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 use crate::upstream::OwnedNames;
 
 /// A configuration and what hangs on it. A request keeps the policy it began with, also when an
@@ -100,6 +101,42 @@ impl Policy {
         Ok(Some(self.sessions.get_or_init(|| sessions).clone()))
     }
 
+    /// The place of the client that a request names, as far as it was read (row C `client_arg`).
+    pub fn chosen(&self, request: &Request) -> usize {
+        if self.config.clients.are_several() {
+            client_choice::chosen(&self.config.clients, request).0
+        } else {
+            0
+        }
+    }
+
+    /// The client that a request means.
+    pub fn client(&self, request: &Request) -> &Client {
+        self.config.client(request)
+    }
+
+    /// The client that a session was made with: [`Sessions`] opens no other's.
+    pub fn client_of(&self, session: &Session) -> &Client {
+        self.client_named(&session.client_id)
+    }
+
+    /// The client of this id; the first one where there is none.
+    pub fn client_named(&self, id: &str) -> &Client {
+        let id = Some(id);
+        let mut clients = self.config.clients.iter();
+        clients
+            .find(|client| client.id.as_deref() == id)
+            .unwrap_or(self.config.clients.first())
+    }
+
+    /// The key of HS* signatures on what the provider made for this client; `None`: such signatures are
+    /// refused. Trap T2: a secret of one character is a configuration that lost its secret.
+    pub fn hs_secret<'a>(&'a self, client: &'a Client) -> Option<&'a Secret> {
+        let allowed = self.config.verification.hs_secret.is_some();
+        let secret = client.secret.as_ref().filter(|_| allowed);
+        secret.filter(|secret| secret.expose().len() > 1)
+    }
+
     /// What the configuration and a request add to a call of the token endpoint (row F). A refresh is no
     /// request's.
     pub fn token_extra(&self, request: Option<&Request>) -> Extra {
@@ -114,22 +151,17 @@ impl Policy {
         Extra::of(&settings.headers, &settings.arguments, Places::All, &shown)
     }
 
-    /// The token endpoint, and who we are there.
+    /// The token endpoint, and this client of ours there.
     pub fn token_endpoint<'a>(
         &'a self,
+        client: &'a Client,
         metadata: &'a Metadata,
         host: &dyn Host,
         request: Option<&Request>,
     ) -> Result<TokenEndpoint<'a>, Refusal> {
         let config = &self.config;
         let supported = metadata.token_endpoint_auth_methods_supported.as_deref();
-        let proof = self.proof(
-            config.clients.first(),
-            config.token.auth,
-            supported,
-            metadata,
-            host,
-        )?;
+        let proof = self.proof(client, config.token.auth, supported, metadata, host)?;
         self.token_endpoint_as(proof, metadata, request)
     }
 

@@ -69,6 +69,11 @@ impl Clients {
         &self.first
     }
 
+    /// Whether there is a choice.
+    pub fn are_several(&self) -> bool {
+        !self.others.is_empty()
+    }
+
     /// All of them, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
         std::iter::once(&self.first).chain(&self.others)

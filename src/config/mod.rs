@@ -76,6 +76,8 @@ pub use verification::Verification;
 
 use url::Url;
 
+use crate::http::Request;
+
 use reader::Reader;
 
 /// What calls the provider as our client, and so needs one. By default all methods are on, so those are left
@@ -195,6 +197,12 @@ impl Config {
             host,
         };
         Ok((config, warnings))
+    }
+
+    /// The client of ours that a request means.
+    pub fn client(&self, request: &Request) -> &Client {
+        let chosen = self.clients.at(request.client);
+        chosen.unwrap_or(self.clients.first())
     }
 
     /// The Envoy cluster that leads to `url` (our `clusters`).

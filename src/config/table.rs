@@ -100,7 +100,7 @@ pub(super) const FIELDS: &[Field] = &[
     row("client_jwk[].x5t", Text, "null", Honoured),
     row("client_jwk[].x5t#S256", Text, "null", Honoured),
     row("client_jwk[].x5u", Text, "null", Honoured),
-    row("client_arg", Text, r#""client_id""#, Later),
+    row("client_arg", Text, r#""client_id""#, Honoured),
     row("tls_client_auth_cert_id", Text, "null", Never(HOST_CERTIFICATE)),
     row("tls_client_auth_ssl_verify", Flag, "true", Never(HOST_TLS)),
     row("mtls_token_endpoint", Text, "null", Later),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{AuthMethod, Config, LoginAction, LoginToken, RedirectMode, SameSite};
+use crate::config::{AuthMethod, Client, Config, LoginAction, LoginToken, RedirectMode, SameSite};
 use crate::http::Response;
 use crate::oauth::form::Form;
 use crate::session::Session;
@@ -11,6 +11,7 @@ use crate::session::Session;
 /// the token endpoint said, `target` where the visitor wanted to go.
 pub fn answer(
     config: &Config,
+    client: &Client,
     session: &Session,
     whole: &Map<String, Value>,
     target: &str,
@@ -34,7 +35,7 @@ pub fn answer(
             Some(Response::new(200).with_json(&body))
         }
         LoginAction::Redirect => {
-            let place = match &config.clients.first().login_redirect {
+            let place = match &client.login_redirect {
                 Some(uri) => uri.to_string(),
                 None if settings.preserve_query_args => target.to_owned(),
                 None => target.split('?').next().unwrap_or("/").to_owned(),

@@ -11,7 +11,7 @@ use super::recent::{self, Fetch, Fetched, Key, Question, Recent, keep_until, key
 use super::session::claims_of;
 use super::token::{check_times_and_issuer, end_by_age, verified_claims};
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
-use crate::config::Fact;
+use crate::config::{Client, Fact};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::Request;
@@ -98,7 +98,8 @@ pub fn from_cache(
     if !whom.is_kept(policy) {
         return None;
     }
-    let key = key(&credential.token, &whom.extra(policy, request));
+    let client = client_id(policy.client(request));
+    let key = key(&credential.token, client, &whom.extra(policy, request));
     let now = host.now();
     let verdict = match whom.shelf()(policy).get(&key, now)? {
         Ok(verdict) => verdict,
@@ -121,7 +122,7 @@ pub async fn authenticate(
 ) -> Result<(Admission, Edits), Refusal> {
     let extra = whom.extra(policy, request);
     let question = Question {
-        key: key(&credential.token, &extra),
+        key: key(&credential.token, client_id(policy.client(request)), &extra),
         shelf: whom.shelf(),
         name: match whom {
             Whom::Introspection => "introspection",
@@ -130,18 +131,18 @@ pub async fn authenticate(
         is_kept: whom.is_kept(policy),
     };
     let token: Rc<str> = Rc::from(&*credential.token);
-    let policy_of_flight = policy.clone();
+    let (policy_of_flight, place) = (policy.clone(), request.client);
     let fetch: Fetch<Verdict> = Rc::new(move |host: Rc<dyn Host>| {
         let (policy, token, extra) = (policy_of_flight.clone(), token.clone(), extra.clone());
-        Box::pin(async move { fetch(&policy, &host, &token, extra, whom).await })
+        Box::pin(async move { fetch(&policy, &host, place, &token, extra, whom).await })
     });
     let verdict = recent::answer(policy, host, &question, &fetch).await?;
     conclude(policy, &**host, request, credential, &verdict)
 }
 
-/// The token, and what else is asked with it (trap T15).
-fn key(token: &str, extra: &Extra) -> Key {
-    let mut parts = vec![token.as_bytes()];
+/// The token, as which client it is asked about, and what else is asked with it (trap T15).
+fn key(token: &str, client: &str, extra: &Extra) -> Key {
+    let mut parts = vec![token.as_bytes(), client.as_bytes()];
     for (name, value) in extra.parts() {
         parts.extend([name.as_bytes(), value.as_bytes()]);
     }
@@ -175,15 +176,17 @@ fn conclude(
 async fn fetch(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    place: usize,
     token: &str,
     extra: Extra,
     whom: Whom,
 ) -> Fetched<Verdict> {
     let config = &policy.config;
+    let client = config.clients.at(place).unwrap_or(config.clients.first());
     let keys = policy.provider.keys(host).await?;
     let claims = match whom {
-        Whom::Introspection => introspect(policy, host, &keys, token, extra).await?,
-        Whom::Userinfo => inform(policy, host, &keys, token, extra).await?,
+        Whom::Introspection => introspect(policy, host, client, &keys, token, extra).await?,
+        Whom::Userinfo => inform(policy, host, client, &keys, token, extra).await?,
     };
     let now = host.now();
     let end = check_times_and_issuer(&claims, config, keys.metadata.issuer.as_deref(), now)?;
@@ -216,6 +219,7 @@ async fn fetch(
 async fn introspect(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    client: &Client,
     keys: &KeySet,
     token: &str,
     extra: Extra,
@@ -231,7 +235,6 @@ async fn introspect(
     let supported = metadata
         .introspection_endpoint_auth_methods_supported
         .as_deref();
-    let client = config.clients.first();
     let endpoint = IntrospectionEndpoint {
         url,
         cluster: config.cluster_for(url),
@@ -247,10 +250,10 @@ async fn introspect(
     let found = match introspection::read_answer(&answer, settings.accept)? {
         IntrospectionAnswer::Claims(claims) => introspected(claims, settings.check_active)?,
         IntrospectionAnswer::Jwt(text) => {
-            let (jws, claims) = signed(policy, host, text.expose()).await?;
+            let (jws, claims) = signed(policy, host, client, text.expose()).await?;
             let rules = IntrospectionRules {
                 issuers: Issuers::of(config, metadata.issuer.as_deref()),
-                client_id: client_id(policy),
+                client_id: client_id(client),
                 check_active: settings.check_active,
             };
             introspected_in_jwt(&jws, &claims, &rules)?
@@ -262,6 +265,7 @@ async fn introspect(
 async fn inform(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    client: &Client,
     keys: &KeySet,
     token: &str,
     extra: Extra,
@@ -288,9 +292,9 @@ async fn inform(
     let found = match userinfo::read_answer(&answer, settings.accept)? {
         UserinfoAnswer::Claims(claims) => userinfo::userinfo(claims)?,
         UserinfoAnswer::Jwt(text) => {
-            let (jws, claims) = signed(policy, host, text.expose()).await?;
+            let (jws, claims) = signed(policy, host, client, text.expose()).await?;
             let issuers = Issuers::of(config, keys.metadata.issuer.as_deref());
-            userinfo_in_jwt(&jws, claims, &issuers, config.clients.first().id.as_deref())?
+            userinfo_in_jwt(&jws, claims, &issuers, client.id.as_deref())?
         }
     };
     Ok(found.claims)
@@ -300,13 +304,14 @@ async fn inform(
 async fn signed<'a>(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    client: &Client,
     text: &'a str,
 ) -> Result<(Jws<'a>, Value), Refusal> {
     // Whoever showed the token has no part in this answer: an error is the provider's.
     let bad = |refusal: Refusal| Refusal::unexpected("answer_not_verified", refusal.reason);
     let jws = Jws::parse(text)
         .map_err(|error| Refusal::unexpected("answer_not_verified", error.to_string()))?;
-    let claims = verified_claims(policy, host, &jws, host.now())
+    let claims = verified_claims(policy, host, client, &jws, host.now())
         .await
         .map_err(bad)?;
     Ok((jws, claims))

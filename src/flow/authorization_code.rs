@@ -14,7 +14,7 @@ use super::origin::Origin;
 use super::session;
 use super::token::{verified_claims, verify_given_access_token};
 use crate::authz::Admission;
-use crate::config::{AuthMethod, Grant, Secret};
+use crate::config::{AuthMethod, Client, Grant, Secret};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Level, Time};
 use crate::http::{Request, Response};
@@ -48,6 +48,7 @@ pub async fn start(
 ) -> Result<Response, Refusal> {
     let config = &policy.config;
     let settings = &config.login;
+    let client = policy.client(request);
     let keyring = policy.secrets.keyring(config, &**host)?;
     let seals = Seals::new(&keyring, config);
     let keys = policy.provider.keys(host).await?;
@@ -63,6 +64,7 @@ pub async fn start(
         created,
         target,
         tries,
+        client: client.id.clone().filter(|_| request.client > 0),
     };
     let verifier = if pkce::is_used(settings.pkce, &keys.metadata) {
         let mut random = [0; 32];
@@ -74,7 +76,7 @@ pub async fn start(
         None
     };
     let origin = Origin::of(policy, &**host, request);
-    let redirect_uri = match &policy.config.clients.first().redirect_uri {
+    let redirect_uri = match &client.redirect_uri {
         Some(uri) => uri.to_string(),
         None => origin.url(request.path().unwrap_or(b"/"))?,
     };
@@ -95,7 +97,7 @@ pub async fn start(
     let challenge = login.verifier.as_deref().map(pkce::challenge);
     let url = authorize::url(&AuthorizationRequest {
         endpoint,
-        client_id: client_id(policy),
+        client_id: client_id(client),
         redirect_uri: &login.redirect_uri,
         scopes: &settings.scopes,
         state: &state,
@@ -110,7 +112,7 @@ pub async fn start(
             request.query().unwrap_or_default(),
         ),
     });
-    let secure = origin.is_secure(config);
+    let secure = origin.is_secure(client);
     let cookies = login::set_cookies(config, request, &seals, &ticket.id, &cookie, secure);
     host.count(Counter::LoginStarted);
     Ok(Response::new(302)
@@ -118,13 +120,18 @@ pub async fn start(
         .with_cookies(&cookies))
 }
 
-pub(super) fn client_id(policy: &Policy) -> &str {
-    policy.config.clients.first().id.as_deref().unwrap_or("")
+pub(super) fn client_id(client: &Client) -> &str {
+    client.id.as_deref().unwrap_or("")
 }
 
-/// Whether a request may be a callback by its path: that of the configured `redirect_uri`, or any.
+/// Whether a request may be a callback by its path: that of a configured `redirect_uri`, or any.
 pub fn is_callback_path(policy: &Policy, request: &Request) -> bool {
-    match &policy.config.clients.first().redirect_uri {
+    let mut clients = policy.config.clients.iter();
+    clients.any(|client| is_callback_of(client, request))
+}
+
+fn is_callback_of(client: &Client, request: &Request) -> bool {
+    match &client.redirect_uri {
         Some(uri) => request.path() == Some(uri.path().as_bytes()),
         None => true,
     }
@@ -150,7 +157,7 @@ pub fn is_foreign_error(policy: &Policy, request: &Request, query: &[u8]) -> boo
         && pairs(query).any(|(name, _)| name == b"error")
 }
 
-/// Receives a callback: by query, or in a form that was read.
+/// Receives a callback: by query, or in a form that was read. `request` means the ticket's client.
 pub async fn callback(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
@@ -158,6 +165,13 @@ pub async fn callback(
     ticket: Ticket,
 ) -> Result<Outcome, Refusal> {
     let config = &policy.config;
+    let client = policy.client(request);
+    if !is_callback_of(client, request) {
+        return Err(Refusal::bad_credential(
+            "foreign_callback",
+            "the login is one of another client, whose `redirect_uri` has another path",
+        ));
+    }
     let is_posted = request.is_posted_form();
     let form = if is_posted {
         request.body().form()
@@ -214,7 +228,7 @@ pub async fn callback(
     };
     let session = verified(policy, host, request, &keys, &tokens, &login, &code).await?;
     host.count(Counter::LoggedIn);
-    let secure = Origin::of(policy, &**host, request).is_secure(config);
+    let secure = Origin::of(policy, &**host, request).is_secure(client);
     let mut cookies = login::clear_cookie(config, &ticket.id, secure);
     cookies.extend(session::new_cookies(
         policy,
@@ -225,6 +239,7 @@ pub async fn callback(
     )?);
     match after_login::answer(
         config,
+        client,
         &session,
         &tokens.whole,
         &ticket.target,
@@ -323,7 +338,12 @@ async fn redeem(
 ) -> Result<(TokenAnswer, Replayed), Failed> {
     let settings = &policy.config.login;
     let endpoint = policy
-        .token_endpoint(&keys.metadata, &**host, Some(request))
+        .token_endpoint(
+            policy.client(request),
+            &keys.metadata,
+            &**host,
+            Some(request),
+        )
         .map_err(Failed::Other)?;
     let call = token::code_grant(
         &endpoint,
@@ -358,12 +378,13 @@ type Replayed = Vec<(String, Vec<u8>)>;
 pub async fn verified_id_token(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    client: &Client,
     text: &str,
     rules: &IdTokenRules<'_>,
 ) -> Result<Value, Refusal> {
     let jws = Jws::parse(text)
         .map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
-    let claims = verified_claims(policy, host, &jws, host.now()).await?;
+    let claims = verified_claims(policy, host, client, &jws, host.now()).await?;
     id_token::check_claims(&jws, &claims, rules, host.now())?;
     Ok(claims)
 }
@@ -384,9 +405,10 @@ async fn verified(
     code: &Secret,
 ) -> Result<Session, Refusal> {
     let config = &policy.config;
+    let client = policy.client(request);
     let rules = IdTokenRules {
         issuers: Issuers::of(config, keys.metadata.issuer.as_deref()),
-        client_id: client_id(policy),
+        client_id: client_id(client),
         nonce: config.login.verify_nonce.then_some(login.nonce.as_str()),
         access_token: Some(tokens.access_token.expose()),
         code: Some(code.expose()),
@@ -400,9 +422,9 @@ async fn verified(
             "the token endpoint gave no ID token; `scopes` must hold `openid`",
         ));
     };
-    let claims = verified_id_token(policy, host, text.expose(), &rules).await?;
+    let claims = verified_id_token(policy, host, client, text.expose(), &rules).await?;
     let issuer = keys.metadata.issuer.as_deref();
-    verify_given_access_token(policy, host, tokens.access_token.expose(), issuer).await?;
+    verify_given_access_token(policy, host, client, tokens.access_token.expose(), issuer).await?;
     let now = host.now().seconds();
     let claim = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let kept = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
@@ -413,7 +435,7 @@ async fn verified(
         used: now,
         generation: 0,
         method: AuthMethod::AuthorizationCode.name().to_owned(),
-        client_id: client_id(policy).to_owned(),
+        client_id: client_id(client).to_owned(),
         issuer: claim("iss").unwrap_or_default(),
         by_secret: is_by_secret(text.expose()),
         subject: claim("sub").unwrap_or_default(),

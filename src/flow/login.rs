@@ -27,6 +27,22 @@ pub struct Ticket {
     pub target: String,
     /// Which try this is, from 1.
     pub tries: u8,
+    /// The id of the client that it began with; `None`: the first one, whose id is in the seal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
+impl Ticket {
+    /// The place of its client, whatever the request that brings it says.
+    pub fn client(&self, config: &Config) -> Option<usize> {
+        match &self.client {
+            None => Some(0),
+            Some(id) => {
+                let mut clients = config.clients.iter();
+                clients.position(|client| client.id.as_ref() == Some(id))
+            }
+        }
+    }
 }
 
 /// What the cookie holds.
@@ -61,13 +77,14 @@ impl<'a> Seals<'a> {
         self.keyring.seal(Purpose::State, &binding, &plain, nonce)
     }
 
-    /// The ticket in a `state` parameter, if it is one of ours.
+    /// The ticket in a `state` parameter, if it is one of ours, of a client that there is.
     pub fn ticket(&self, state: &str) -> Option<Ticket> {
         let binding = self.binding("");
         let plain = self
             .keyring
             .open(Purpose::State, &binding, state.as_bytes())?;
-        serde_json::from_slice(&plain).ok()
+        let ticket: Ticket = serde_json::from_slice(&plain).ok()?;
+        ticket.client(self.config).is_some().then_some(ticket)
     }
 
     /// The value of a login's cookie.

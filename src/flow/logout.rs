@@ -43,9 +43,13 @@ pub async fn run(
     host: &Rc<dyn Host>,
     request: &Request,
 ) -> Result<Response, Refusal> {
-    let config = &policy.config;
-    let settings = &config.logout;
+    let settings = &policy.config.logout;
     let session = session::current(policy, &**host, request)?;
+    // The provider is told which of our clients the session is of.
+    let client = match &session {
+        Some(session) => policy.client_of(session),
+        None => policy.client(request),
+    };
     let cookies = session::ended_cookies(policy, &**host, request)?;
     host.count(Counter::LoggedOut);
     let endpoint = match &settings.end_session_endpoint {
@@ -65,16 +69,11 @@ pub async fn run(
             session
                 .as_ref()
                 .and_then(|session| session.id_token.as_deref()),
-            config.clients.first().id.as_deref(),
-            config.clients.first().logout_redirect.as_ref(),
+            client.id.as_deref(),
+            client.logout_redirect.as_ref(),
             None,
         )),
-        None => config
-            .clients
-            .first()
-            .logout_redirect
-            .as_ref()
-            .map(ToString::to_string),
+        None => client.logout_redirect.as_ref().map(ToString::to_string),
     };
     let reply = match place {
         Some(place) => Response::new(302).with("location", place.as_bytes()),

@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use crate::config::Config;
+use crate::config::Client;
 use crate::failure::{Kind, Refusal};
 use crate::host::{Connection, Host};
 use crate::http::Request;
@@ -68,8 +68,8 @@ impl Origin {
 
     /// Whether cookies are for secure connections only: a configured `redirect_uri` says so, or else the
     /// scheme.
-    pub fn is_secure(&self, config: &Config) -> bool {
-        match &config.clients.first().redirect_uri {
+    pub fn is_secure(&self, client: &Client) -> bool {
+        match &client.redirect_uri {
             Some(uri) => uri.scheme() == "https",
             None => self.connection.scheme == "https",
         }

@@ -130,8 +130,9 @@ pub async fn renew(
         let name = format!("refresh {:p} {}", Rc::as_ptr(policy), hex(&mark));
         host.join(&name, &mut |flight_host| {
             let (policy, refresh_token) = (policy.clone(), refresh_token.clone());
+            let client = session.client_id.clone();
             let task: Task<()> = Box::pin(async move {
-                let result = fetch(&policy, &flight_host, mark, &refresh_token).await;
+                let result = fetch(&policy, &flight_host, &client, mark, &refresh_token).await;
                 policy.refreshed.put(mark, result, flight_host.now());
                 policy.refreshed.end(&mark);
             });
@@ -161,10 +162,11 @@ pub fn was_used(policy: &Policy, host: &dyn Host, mark: &[u8; 32]) -> bool {
 async fn fetch(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    client: &str,
     mark: [u8; 32],
     refresh_token: &str,
 ) -> Result<Rc<Gain>, Refusal> {
-    match call(policy, host, refresh_token).await {
+    match call(policy, host, client, refresh_token).await {
         Ok(gain) => {
             share(policy, &**host, &mark, &gain);
             Ok(Rc::new(gain))
@@ -180,10 +182,12 @@ async fn fetch(
 async fn call(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    client: &str,
     refresh_token: &str,
 ) -> Result<Gain, Refusal> {
     let keys = policy.provider.keys(host).await?;
-    let endpoint = policy.token_endpoint(&keys.metadata, &**host, None)?;
+    let client = policy.client_named(client);
+    let endpoint = policy.token_endpoint(client, &keys.metadata, &**host, None)?;
     let answer = host
         .call(token::refresh_grant(&endpoint, refresh_token, &[], &[]))
         .await
@@ -245,7 +249,9 @@ fn shared(policy: &Policy, host: &dyn Host, mark: &[u8; 32]) -> Option<Gain> {
 
 fn binding<'a>(policy: &'a Policy, mark: &'a [u8; 32]) -> [&'a [u8]; 3] {
     let issuer = policy.config.provider.issuer.identifier.as_bytes();
-    [issuer, client_id(policy).as_bytes(), mark]
+    // A refresh token is one client's: the first one's id tells the configuration.
+    let client = client_id(policy.config.clients.first());
+    [issuer, client.as_bytes(), mark]
 }
 
 impl Gain {
@@ -273,13 +279,14 @@ async fn adopt(
     gain: &Gain,
 ) -> Result<Session, Refusal> {
     let mut next = session.clone();
+    let client = policy.client_of(session);
     let keys = policy.provider.keys(host).await?;
     let issuer = keys.metadata.issuer.as_deref();
     if let Some(text) = &gain.id_token {
         let config = &policy.config;
         let rules = IdTokenRules {
             issuers: Issuers::of(config, issuer),
-            client_id: client_id(policy),
+            client_id: client_id(client),
             nonce: None,
             access_token: Some(&gain.access_token),
             code: None,
@@ -288,14 +295,14 @@ async fn adopt(
             leeway: config.verification.leeway,
             domains: &config.verification.domains,
         };
-        let after = verified_id_token(policy, host, text, &rules).await?;
+        let after = verified_id_token(policy, host, client, text, &rules).await?;
         if let Some(before) = session.id_token.as_deref().and_then(claims_of) {
             id_token::check_refreshed(&before, &after)?;
         }
         next.by_secret = is_by_secret(text);
         next.id_token = Some(text.clone());
     }
-    verify_given_access_token(policy, host, &gain.access_token, issuer).await?;
+    verify_given_access_token(policy, host, client, &gain.access_token, issuer).await?;
     next.access_token = Some(gain.access_token.clone());
     next.access_expires = end_of(
         &gain.access_token,

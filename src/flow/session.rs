@@ -136,7 +136,7 @@ enum Vouched {
 /// share sessions, and need not share their rules.
 fn vouched(policy: &Policy, session: &Session) -> Vouched {
     let config = &policy.config;
-    if session.by_secret && config.verification.hs_secret.is_none() {
+    if session.by_secret && policy.hs_secret(policy.client_of(session)).is_none() {
         return Vouched::No;
     }
     let keys = policy.provider.current();
@@ -284,7 +284,7 @@ pub fn ended_cookies(
     let Some(sessions) = policy.sessions(host)? else {
         return Ok(Vec::new());
     };
-    let secure = Origin::of(policy, host, request).is_secure(&policy.config);
+    let secure = Origin::of(policy, host, request).is_secure(policy.client(request));
     Ok(sessions.destroy(&request.headers, secure))
 }
 
@@ -319,7 +319,7 @@ fn written(
 ) -> Result<Vec<String>, Refusal> {
     let bound = bind(policy, host, request)?;
     let nonce = policy.secrets.nonce(&policy.config, host, request)?;
-    let secure = Origin::of(policy, host, request).is_secure(&policy.config);
+    let secure = Origin::of(policy, host, request).is_secure(policy.client_of(session));
     sessions
         .write(session, opened, &request.headers, &bound, nonce, secure)
         .ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Client, Config};
 use crate::failure::{Kind, Refusal};
 use crate::host::{Host, Time};
 use crate::jose::Jws;
@@ -13,15 +13,16 @@ use crate::oauth::id_token::LEAST_LEEWAY;
 use crate::policy::Policy;
 use crate::provider::verify;
 
-/// The claims of a JWT whose signature is good under the provider's keys, or the client's secret.
+/// The claims of a JWT whose signature is good under the provider's keys, or this client's secret.
 pub async fn verified_claims(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    client: &Client,
     jws: &Jws<'_>,
     arrived: Time,
 ) -> Result<Value, Refusal> {
     if jws.header.alg.is_symmetric() {
-        verify::with_secret(policy.config.verification.hs_secret.as_ref(), jws)?;
+        verify::with_secret(policy.hs_secret(client), jws)?;
     } else {
         verify::with_key(&policy.provider, host, jws, arrived).await?;
     }
@@ -38,13 +39,14 @@ pub async fn verified_claims(
 pub async fn verify_given_access_token(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    client: &Client,
     text: &str,
     discovered_issuer: Option<&str>,
 ) -> Result<(), Refusal> {
     let Ok(jws) = Jws::parse(text) else {
         return Ok(());
     };
-    let claims = verified_claims(policy, host, &jws, host.now()).await?;
+    let claims = verified_claims(policy, host, client, &jws, host.now()).await?;
     let leeway = policy.config.verification.leeway.max(LEAST_LEEWAY);
     check_issuer(&claims, &policy.config, discovered_issuer)?;
     check_times(&claims, leeway, host.now()).map(|_| ())

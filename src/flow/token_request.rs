@@ -155,9 +155,15 @@ fn conclude(
         (now.seconds(), now.seconds(), now.seconds());
     let cookies = session::new_cookies(policy, host, request, &session, method)?;
     let target = target(request, &place);
-    if let Some(reply) =
-        after_login::answer(&policy.config, &session, &granted.whole, &target, method)
-    {
+    let client = policy.client(request);
+    if let Some(reply) = after_login::answer(
+        &policy.config,
+        client,
+        &session,
+        &granted.whole,
+        &target,
+        method,
+    ) {
         // Who may not pass gets no tokens either.
         session::judged(policy, host, request, &session)?;
         return Ok(Outcome::Reply(reply.with_cookies(&cookies)));
@@ -217,12 +223,18 @@ async fn ask(
 fn key(policy: &Policy, request: &Request, show: &Show) -> Key {
     let config = &policy.config;
     let extra = extra(policy, request);
+    let ours = client_id(policy.client(request)).as_bytes();
     let mut parts: Vec<&[u8]> = match show {
         Show::Password(name, secret) => {
-            vec![b"password", name.as_bytes(), secret.expose().as_bytes()]
+            vec![
+                b"password",
+                ours,
+                name.as_bytes(),
+                secret.expose().as_bytes(),
+            ]
         }
         Show::Client(name, secret) => vec![b"client", name.as_bytes(), secret.expose().as_bytes()],
-        Show::RefreshToken(token) => vec![b"refresh", token.expose().as_bytes()],
+        Show::RefreshToken(token) => vec![b"refresh", ours, token.expose().as_bytes()],
     };
     for (name, value) in extra.parts() {
         parts.extend([name.as_bytes(), value.as_bytes()]);
@@ -246,9 +258,10 @@ async fn fetch(
     let keys = policy.provider.keys(host).await?;
     let settings = &policy.config.login;
     let (scopes, audience) = (&settings.scopes[..], &settings.audience[..]);
+    let client = policy.client(request);
     let (call, grant, method) = match show {
         Show::Password(username, password) => {
-            let endpoint = policy.token_endpoint(&keys.metadata, &**host, Some(request))?;
+            let endpoint = policy.token_endpoint(client, &keys.metadata, &**host, Some(request))?;
             let grant = PasswordGrant {
                 username,
                 password,
@@ -263,6 +276,7 @@ async fn fetch(
                 .metadata
                 .token_endpoint_auth_methods_supported
                 .as_deref();
+            // Which of our clients is meant plays no part here (specification section 5).
             let ours = policy.config.clients.first();
             let auth = policy.config.token.auth;
             let theirs = Credentials::of_caller(id, secret, ours, auth, supported);
@@ -276,7 +290,7 @@ async fn fetch(
             )
         }
         Show::RefreshToken(refresh_token) => {
-            let endpoint = policy.token_endpoint(&keys.metadata, &**host, Some(request))?;
+            let endpoint = policy.token_endpoint(client, &keys.metadata, &**host, Some(request))?;
             let call = token::refresh_grant(&endpoint, refresh_token.expose(), &[], &[]);
             (call, Grant::RefreshToken, AuthMethod::RefreshToken)
         }
@@ -291,7 +305,10 @@ async fn fetch(
         _ => Refusal::from(&error),
     })?;
     let replayed = token::replayed(&policy.config.token.replay, grant, &answer.headers);
-    let session = verified(policy, host, &keys, &tokens, show, method, received).await?;
+    let session = verified(
+        policy, host, request, &keys, &tokens, show, method, received,
+    )
+    .await?;
     let end = session.access_expires.map(Time::of_seconds);
     let until = keep_until(&policy.config.caching, end, host.now());
     let granted = Granted {
@@ -303,9 +320,11 @@ async fn fetch(
 }
 
 /// Verifies what the endpoint gave, as after a login, and makes a session of it.
+#[allow(clippy::too_many_arguments, reason = "each is one thing that was said")]
 async fn verified(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
+    request: &Request,
     keys: &KeySet,
     tokens: &TokenAnswer,
     show: &Show,
@@ -314,9 +333,13 @@ async fn verified(
 ) -> Result<Session, Refusal> {
     let config = &policy.config;
     let issuer = keys.metadata.issuer.as_deref();
+    let ours = match show {
+        Show::Client(..) => config.clients.first(),
+        Show::Password(..) | Show::RefreshToken(_) => policy.client(request),
+    };
     let client = match show {
         Show::Client(id, _) => id.as_str(),
-        Show::Password(..) | Show::RefreshToken(_) => client_id(policy),
+        Show::Password(..) | Show::RefreshToken(_) => client_id(ours),
     };
     let access = tokens.access_token.expose();
     let id_claims = match &tokens.id_token {
@@ -331,11 +354,11 @@ async fn verified(
                 leeway: config.verification.leeway,
                 domains: &config.verification.domains,
             };
-            Some(verified_id_token(policy, host, text.expose(), &rules).await?)
+            Some(verified_id_token(policy, host, ours, text.expose(), &rules).await?)
         }
         None => None,
     };
-    verify_given_access_token(policy, host, access, issuer).await?;
+    verify_given_access_token(policy, host, ours, access, issuer).await?;
     let access_claims = claims_of(access);
     let claims = id_claims.as_ref().or(access_claims.as_ref());
     let claim = |name: &str| {
@@ -350,7 +373,7 @@ async fn verified(
     };
     Ok(Session {
         method: method.name().to_owned(),
-        client_id: client_id(policy).to_owned(),
+        client_id: client_id(ours).to_owned(),
         // An opaque token names nobody: the endpoint that gave it is the provider's.
         issuer: claim("iss")
             .or(issuer.map(str::to_owned))

@@ -11,6 +11,9 @@ pub struct Request {
     pub headers: Headers,
     /// The body, once it was read.
     pub body: Option<Rc<Body>>,
+    /// Which of our clients at the provider it means, by its place in the configuration
+    /// ([`crate::oauth::client_choice`]).
+    pub client: usize,
 }
 
 impl Request {
@@ -18,7 +21,7 @@ impl Request {
     pub fn new(headers: Headers) -> Request {
         Request {
             headers,
-            body: None,
+            ..Request::default()
         }
     }
 

@@ -1,32 +1,28 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Config;
-use crate::http::Headers;
+use crate::http::{Body, Headers};
 
 fn index(argument: Option<&str>, headers: &[(&str, &str)], query: &[u8], form: &[u8]) -> usize {
-    // The list is read as in a configuration; the argument's name is not built there yet.
     let members = json!({
         "issuer": "https://idp.example", "auth_methods": ["bearer"],
         "client_id": ["a", "b", "c"], "client_secret": ["1", "2", "3"],
+        "client_arg": argument.unwrap_or("client_id"),
     });
-    let mut clients = Config::parse(members.to_string().as_bytes(), &|_| None)
+    let clients = Config::parse(members.to_string().as_bytes(), &|_| None)
         .map(|(config, _)| config.clients)
         .unwrap();
-    if let Some(name) = argument {
-        clients.argument.name = name.to_owned();
-        let header = name.replace('_', "-");
-        clients.argument.headers = [format!("x-{header}"), header];
-    }
-    let headers = Headers::from_pairs(headers.iter().copied());
-    let shown = Shown {
-        headers: &headers,
-        query,
-        form,
-    };
-    let (index, client) = chosen(&clients, &shown);
+    let path = format!("/app?{}", String::from_utf8_lossy(query));
+    let mut all = vec![(":method", "POST"), (":path", &path)];
+    all.extend_from_slice(headers);
+    let mut request = Request::new(Headers::from_pairs(all));
+    request.body = Some(Rc::new(Body::Form(form.to_vec())));
+    let (index, client) = chosen(&clients, &request);
     assert_eq!(clients.at(index), Some(client));
     index
 }

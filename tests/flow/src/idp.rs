@@ -33,6 +33,11 @@ pub const SECRET: &str = "the secret+of=me";
 /// Its `client_secret_basic` (RFC 6749 section 2.3.1), made with `printf 'me:the+secret%%2Bof%%3Dme' | base64`.
 const BASIC: &str = "Basic bWU6dGhlK3NlY3JldCUyQm9mJTNEbWU=";
 
+/// Another client of the same gateway, and its secret.
+pub const SECOND: [&str; 2] = ["second", "the-secret-of-second"];
+/// Its `client_secret_basic`, made with `printf second:the-secret-of-second | base64`.
+const SECOND_BASIC: &str = "Basic c2Vjb25kOnRoZS1zZWNyZXQtb2Ytc2Vjb25k";
+
 /// The kind of assertion (RFC 7523 section 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -96,6 +101,7 @@ impl Default for Behaves {
 #[derive(Clone, Debug)]
 struct Grant {
     user: String,
+    client: String,
     nonce: String,
     redirect_uri: String,
     challenge: Option<String>,
@@ -106,6 +112,7 @@ impl Grant {
     fn of(user: &str, now: u64) -> Grant {
         Grant {
             user: user.to_owned(),
+            client: CLIENT.to_owned(),
             nonce: String::new(),
             redirect_uri: String::new(),
             challenge: None,
@@ -198,7 +205,7 @@ impl Idp {
             only(&form, "client_id"),
             only(&form, "client_secret"),
         ) {
-            (Some(BASIC), None, None) => true,
+            (Some(BASIC | SECOND_BASIC), None, None) => true,
             (None, Some(CLIENT), Some(secret)) => secret == SECRET,
             _ => false,
         };
@@ -250,7 +257,8 @@ impl Idp {
         let query = pairs(query);
         let get = |name: &str| only(&query, name);
         assert_eq!(get("response_type"), Some("code"));
-        assert_eq!(get("client_id"), Some(CLIENT));
+        let client = get("client_id").expect("a client");
+        assert!([CLIENT, SECOND[0]].contains(&client), "{client}");
         let scope = get("scope").expect("a scope");
         assert!(scope.split(' ').any(|scope| scope == "openid"), "{scope}");
         let challenge = get("code_challenge").map(str::to_owned);
@@ -260,6 +268,7 @@ impl Idp {
         }
         let grant = Grant {
             user: user.to_owned(),
+            client: client.to_owned(),
             nonce: get("nonce").expect("a nonce").to_owned(),
             redirect_uri: get("redirect_uri").expect("a redirect_uri").to_owned(),
             challenge,
@@ -302,12 +311,14 @@ impl Idp {
             _ if assertion.0.is_some() => return (401, json!({"error": "invalid_client"})),
             (Some((_, value)), None, None) if value == BASIC => "basic",
             (Some((_, value)), None, None) if value == ROBOT_BASIC => "robot",
+            (Some((_, value)), None, None) if value == SECOND_BASIC => "second",
             (None, Some(secret), Some(id)) if [id, secret] == ROBOT => "robot",
             (None, Some(secret), Some(CLIENT)) if secret == SECRET => "post",
             (None, None, Some(CLIENT)) => "none",
             _ => return (401, json!({"error": "invalid_client"})),
         };
         self.proofs.borrow_mut().push(proof);
+        let client = if proof == "second" { SECOND[0] } else { CLIENT };
         match get("grant_type") {
             Some("authorization_code") if proof != "robot" => {
                 let code = get("code").unwrap_or_default();
@@ -322,7 +333,10 @@ impl Idp {
                     }
                     _ => false,
                 };
-                if !proven || get("redirect_uri") != Some(grant.redirect_uri.as_str()) {
+                if grant.client != client
+                    || !proven
+                    || get("redirect_uri") != Some(grant.redirect_uri.as_str())
+                {
                     return refused("invalid_grant");
                 }
                 (200, self.tokens(&grant, now, true))
@@ -330,7 +344,8 @@ impl Idp {
             Some("refresh_token") if proof != "robot" => {
                 let shown = get("refresh_token").unwrap_or_default();
                 let known = self.refreshable.borrow().get(shown).cloned();
-                let Some(grant) = known else {
+                // RFC 6749 section 6: it is bound to its client.
+                let Some(grant) = known.filter(|grant| grant.client == client) else {
                     return refused("invalid_grant");
                 };
                 let behaves = self.behaves.borrow().clone();
@@ -345,7 +360,11 @@ impl Idp {
                 if password != format!("the password of {user}") {
                     return refused("invalid_grant");
                 }
-                (200, self.tokens(&Grant::of(user, now), now, true))
+                let grant = Grant {
+                    client: client.to_owned(),
+                    ..Grant::of(user, now)
+                };
+                (200, self.tokens(&grant, now, true))
             }
             Some("client_credentials") => {
                 let client = if proof == "robot" { ROBOT[0] } else { CLIENT };
@@ -392,7 +411,7 @@ impl Idp {
         if behaves.id_token && with_id_token {
             let half = digest(&SHA256, access.as_bytes());
             let claims = json!({
-                "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": CLIENT,
+                "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": grant.client,
                 "iat": now, "exp": now + 300, "auth_time": grant.since, "nonce": grant.nonce,
                 "at_hash": b64(&half.as_ref()[..16]), "preferred_username": grant.user,
                 "sid": "there",
