@@ -9,8 +9,8 @@ use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{
-    Credential, asked, authorization_code, bearer, login, logout, refresh, search, session,
-    token_request,
+    Credential, Outcome, asked, authorization_code, bearer, login, logout, refresh, search,
+    session, token_request,
 };
 use crate::host::{Counter, Host, Level, Task};
 use crate::http::{Body, Request, Response};
@@ -101,13 +101,20 @@ fn step_zero(policy: &Policy, host: &dyn Host, request: &Request) -> Option<Next
         return None;
     }
     let query = request.query().unwrap_or_default();
-    match authorization_code::ticket(policy, host, query) {
+    coming_back(policy, host, request, query)
+}
+
+/// What a query or a form at the callback is: a callback, an error that is nobody's, or nothing.
+fn coming_back(policy: &Policy, host: &dyn Host, request: &Request, form: &[u8]) -> Option<Next> {
+    let refused = |refusal| Some(Next::Decided(refuse(policy, host, request, &refusal)));
+    match authorization_code::ticket(policy, host, form) {
         Ok(Some(ticket)) => Some(Next::Callback(ticket)),
-        Ok(None) if authorization_code::is_foreign_error(policy, request, query) => {
-            Some(Next::Decided(foreign_error(policy, host, request)))
+        Ok(None) if authorization_code::is_foreign_error(policy, form) => {
+            let reason = "an error came to the callback, and no login of ours belongs to it";
+            refused(Refusal::bad_credential("foreign_callback", reason))
         }
         Ok(None) => None,
-        Err(refusal) => Some(Next::Decided(refuse(policy, host, request, &refusal))),
+        Err(refusal) => refused(refusal),
     }
 }
 
@@ -138,14 +145,13 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     if token.is_none() && takes_tokens {
         token = bearer::find_behind(&policy.config, request);
     }
-    let as_client = token
-        .as_ref()
-        .is_none_or(|credential| asked::whom(policy, &credential.token).is_some());
+    let token = token.map(|credential| (asked::whom(policy, &credential.token), credential));
+    let as_client = token.as_ref().is_none_or(|(whom, _)| whom.is_some());
     if as_client && may_choose_by_body(policy, request) {
         return Next::ReadBody;
     }
-    if let Some(credential) = token {
-        return by_token(policy, host, request, credential);
+    if let Some((whom, credential)) = token {
+        return by_token(policy, host, request, credential, whom);
     }
     if let Some(shown) = search::find(&policy.config, request) {
         return Next::AskForTokens(shown);
@@ -175,9 +181,10 @@ fn by_token(
     host: &dyn Host,
     request: &Request,
     credential: Credential<'_>,
+    whom: Option<asked::Whom>,
 ) -> Next {
     let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
-    match asked::whom(policy, &credential.token) {
+    match whom {
         Some(whom) => match asked::from_cache(policy, host, request, &credential, whom) {
             Some(outcome) => decided(outcome),
             None => Next::AskAbout(credential.into_owned(), whom),
@@ -258,10 +265,8 @@ async fn finish(
         Next::Callback(ticket) => {
             request.client = ticket.client(&policy.config).unwrap_or(0);
             match authorization_code::callback(&policy, &host, &request, ticket).await {
-                Ok(authorization_code::Outcome::Reply(reply)) => return Decision::Reply(reply),
-                Ok(authorization_code::Outcome::Forward(admission, edits)) => {
-                    Ok((admission, *edits))
-                }
+                Ok(Outcome::Reply(reply)) => return Decision::Reply(reply),
+                Ok(Outcome::Forward(admission, edits)) => Ok((admission, *edits)),
                 Err(refusal) => Err(refusal),
             }
         }
@@ -297,8 +302,8 @@ async fn finish(
         }
         Next::AskForTokens(shown) => {
             match token_request::authenticate(&policy, &host, &request, shown).await {
-                Ok(token_request::Outcome::Reply(reply)) => return Decision::Reply(reply),
-                Ok(token_request::Outcome::Forward(admission, edits)) => Ok((admission, *edits)),
+                Ok(Outcome::Reply(reply)) => return Decision::Reply(reply),
+                Ok(Outcome::Forward(admission, edits)) => Ok((admission, *edits)),
                 Err(refusal) => Err(refusal),
             }
         }
@@ -313,26 +318,14 @@ fn by_form(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     if policy.logs_in()
         && request.is_posted_form()
         && authorization_code::is_callback_path(policy, request)
+        && let Some(next) = coming_back(policy, host, request, body)
     {
-        match authorization_code::ticket(policy, host, body) {
-            Ok(Some(ticket)) => return Next::Callback(ticket),
-            Ok(None) if authorization_code::is_foreign_error(policy, request, body) => {
-                return Next::Decided(foreign_error(policy, host, request));
-            }
-            Ok(None) => {}
-            Err(refusal) => return Next::Decided(refuse(policy, host, request, &refusal)),
-        }
+        return next;
     }
     if logout::is_asked_by_form(policy, request, body) {
         return Next::Logout;
     }
     judge(policy, host, request)
-}
-
-fn foreign_error(policy: &Policy, host: &dyn Host, request: &Request) -> Decision {
-    let reason = "an error came to the callback, and no login of ours belongs to it";
-    let refusal = Refusal::bad_credential("foreign_callback", reason);
-    refuse(policy, host, request, &refusal)
 }
 
 async fn log_in(

@@ -3,6 +3,8 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use url::Url;
+
 use crate::authz::Verdict;
 use crate::cache::{Budget, VerdictCache};
 use crate::config::{AuthMethod, Client, ClientAuth, Config, Secret};
@@ -16,7 +18,7 @@ use crate::oauth::client_auth::{AssertionFacts, Credentials, Proof};
 use crate::oauth::client_choice;
 use crate::oauth::endpoint;
 use crate::oauth::extra::{Extra, Places, Shown};
-use crate::oauth::token::TokenEndpoint;
+use crate::oauth::form_endpoint::FormEndpoint;
 use crate::provider::{Metadata, Provider, Providers};
 use crate::secrets::Secrets;
 use crate::session::{Session, Sessions};
@@ -142,12 +144,8 @@ impl Policy {
     pub fn token_extra(&self, request: Option<&Request>) -> Extra {
         let nobody = Request::default();
         let request = request.unwrap_or(&nobody);
-        let shown = Shown {
-            headers: &request.headers,
-            query: request.query().unwrap_or_default(),
-            form: request.body().form(),
-        };
         let settings = &self.config.token;
+        let shown = Shown::of(request);
         Extra::of(&settings.headers, &settings.arguments, Places::All, &shown)
     }
 
@@ -158,7 +156,7 @@ impl Policy {
         metadata: &'a Metadata,
         host: &dyn Host,
         request: Option<&Request>,
-    ) -> Result<TokenEndpoint<'a>, Refusal> {
+    ) -> Result<FormEndpoint<'a>, Refusal> {
         let config = &self.config;
         let supported = metadata.token_endpoint_auth_methods_supported.as_deref();
         let proof = self.proof(client, config.token.auth, supported, metadata, host)?;
@@ -171,20 +169,30 @@ impl Policy {
         proof: Proof<'a>,
         metadata: &'a Metadata,
         request: Option<&Request>,
-    ) -> Result<TokenEndpoint<'a>, Refusal> {
+    ) -> Result<FormEndpoint<'a>, Refusal> {
         let config = &self.config;
         let url = endpoint(
             config.token.endpoint.as_ref(),
             metadata.token_endpoint.as_ref(),
             "token_endpoint",
         )?;
-        Ok(TokenEndpoint {
+        Ok(self.form_endpoint(url, proof, self.token_extra(request)))
+    }
+
+    /// An endpoint that takes forms, by its address.
+    pub fn form_endpoint<'a>(
+        &self,
+        url: &'a Url,
+        proof: Proof<'a>,
+        extra: Extra,
+    ) -> FormEndpoint<'a> {
+        FormEndpoint {
             url,
-            cluster: config.cluster_for(url),
-            timeout_ms: config.provider.timeout_ms,
+            cluster: self.config.cluster_for(url),
+            timeout_ms: self.config.provider.timeout_ms,
             proof,
-            extra: self.token_extra(request),
-        })
+            extra,
+        }
     }
 
     /// How one of our clients proves itself at an endpoint: by the method of the endpoint, where the

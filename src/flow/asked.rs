@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::Credential;
 use super::authorization_code::client_id;
 use super::recent::{self, Fetch, Fetched, Key, Question, Recent, keep_until, key_of};
 use super::session::claims_of;
 use super::token::{check_times_and_issuer, end_by_age, verified_claims};
-use crate::authz::{self, Admission, Basis, Facts, Verdict};
+use super::{Credential, pass};
+use crate::authz::{self, Admission, Facts, Verdict};
 use crate::config::{Client, Fact};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
@@ -20,8 +20,7 @@ use crate::oauth::claims::{Issuers, date};
 use crate::oauth::endpoint;
 use crate::oauth::extra::{Extra, Places, Shown};
 use crate::oauth::introspection::{
-    self, IntrospectionAnswer, IntrospectionEndpoint, IntrospectionRules, introspected,
-    introspected_in_jwt,
+    self, IntrospectionAnswer, IntrospectionRules, introspected, introspected_in_jwt,
 };
 use crate::oauth::userinfo::{self, UserinfoAnswer, UserinfoEndpoint, userinfo_in_jwt};
 use crate::policy::Policy;
@@ -59,11 +58,7 @@ impl Whom {
     }
 
     fn extra(self, policy: &Policy, request: &Request) -> Extra {
-        let shown = Shown {
-            headers: &request.headers,
-            query: request.query().unwrap_or_default(),
-            form: request.body().form(),
-        };
+        let shown = Shown::of(request);
         match self {
             Whom::Introspection => {
                 let settings = &policy.config.introspection;
@@ -160,17 +155,7 @@ fn conclude(
         request,
         keys: None,
     };
-    let now = host.now();
-    let admission = authz::admit(&Basis::Verdict(verdict), &facts, &policy.config, now)?;
-    let edits = Edits::authenticated(
-        request,
-        Some(credential),
-        &verdict.headers,
-        &policy.config,
-        &policy.names,
-        host.abilities(),
-    )?;
-    Ok((admission, edits))
+    pass(policy, host, &facts, Some(credential), verdict, host.now())
 }
 
 async fn fetch(
@@ -235,13 +220,8 @@ async fn introspect(
     let supported = metadata
         .introspection_endpoint_auth_methods_supported
         .as_deref();
-    let endpoint = IntrospectionEndpoint {
-        url,
-        cluster: config.cluster_for(url),
-        timeout_ms: config.provider.timeout_ms,
-        proof: policy.proof(client, settings.auth, supported, metadata, &**host)?,
-        extra,
-    };
+    let proof = policy.proof(client, settings.auth, supported, metadata, &**host)?;
+    let endpoint = policy.form_endpoint(url, proof, extra);
     host.count(Counter::Introspected);
     let answer = host
         .call(introspection::call(&endpoint, settings, token))
@@ -321,14 +301,14 @@ async fn signed<'a>(
 pub fn whom(policy: &Policy, token: &str) -> Option<Whom> {
     use crate::config::AuthMethod::{Bearer, Introspection, Userinfo};
     let methods = &policy.config.methods;
-    let is_jwt = token.bytes().filter(|byte| *byte == b'.').count() == 2;
-    if methods.has(Bearer) && is_jwt {
-        None
-    } else if methods.has(Introspection) {
-        Some(Whom::Introspection)
+    let whom = if methods.has(Introspection) {
+        Whom::Introspection
     } else if methods.has(Userinfo) {
-        Some(Whom::Userinfo)
+        Whom::Userinfo
     } else {
-        None
-    }
+        return None;
+    };
+    // A JWT is judged here, where that is on.
+    let is_jwt = || token.bytes().filter(|byte| *byte == b'.').count() == 2;
+    (!methods.has(Bearer) || !is_jwt()).then_some(whom)
 }

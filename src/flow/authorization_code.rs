@@ -6,37 +6,24 @@
 
 use std::rc::Rc;
 
-use serde_json::Value;
-
+use super::Outcome;
 use super::after_login;
+use super::given::Given;
 use super::login::{self, Login, MOST_TRIES, Seals, Ticket};
 use super::origin::Origin;
 use super::session;
-use super::token::{verified_claims, verify_given_access_token};
-use crate::authz::Admission;
 use crate::config::{AuthMethod, Client, Grant, Secret};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Level, Time};
-use crate::http::{Request, Response};
-use crate::jose::Jws;
+use crate::http::{Request, Response, without_arguments};
 use crate::oauth::authorize::{self, AuthorizationRequest, Callback, shown_states};
 use crate::oauth::claims::Issuers;
 use crate::oauth::form::pairs;
-use crate::oauth::id_token::{self, IdTokenRules};
 use crate::oauth::token::{self, CodeGrant, TokenAnswer, TokenError};
 use crate::oauth::{endpoint, pkce};
 use crate::policy::Policy;
 use crate::provider::KeySet;
 use crate::session::Session;
-use crate::upstream::Edits;
-
-/// What a callback came to.
-pub enum Outcome {
-    /// It is answered here.
-    Reply(Response),
-    /// It goes on to the upstream (`login_action: upstream`).
-    Forward(Admission, Box<Edits>),
-}
 
 /// Sends the visitor to the provider; afterwards they get to `target`.
 pub async fn start(
@@ -151,10 +138,9 @@ pub fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ti
 
 /// Whether this is an error that comes to the configured callback without a login of ours: answered, for
 /// a new login would only bring the same error.
-pub fn is_foreign_error(policy: &Policy, request: &Request, query: &[u8]) -> bool {
+pub fn is_foreign_error(policy: &Policy, form: &[u8]) -> bool {
     policy.config.clients.first().redirect_uri.is_some()
-        && (request.is_navigation() || request.is_posted_form())
-        && pairs(query).any(|(name, _)| name == b"error")
+        && pairs(form).any(|(name, _)| name == b"error")
 }
 
 /// Receives a callback: by query, or in a form that was read. `request` means the ticket's client.
@@ -283,10 +269,7 @@ fn rest_of_query(policy: &Policy, request: &Request, ticket: &Ticket) -> Option<
             .split_once('?')
             .map(|(_, query)| query.as_bytes().to_vec());
     }
-    let query = request.query()?.to_vec();
-    authorize::PARAMETERS.iter().try_fold(query, |query, name| {
-        crate::http::without_argument(&query, name)
-    })
+    without_arguments(request.query()?, &authorize::PARAMETERS)
 }
 
 /// A callback that leads nowhere: whoever is logged in goes where they wanted to, anybody else logs in
@@ -374,27 +357,7 @@ async fn redeem(
 /// Headers of the endpoint's answer that the client gets.
 type Replayed = Vec<(String, Vec<u8>)>;
 
-/// The claims of an ID token whose signature and claims are good.
-pub async fn verified_id_token(
-    policy: &Rc<Policy>,
-    host: &Rc<dyn Host>,
-    client: &Client,
-    text: &str,
-    rules: &IdTokenRules<'_>,
-) -> Result<Value, Refusal> {
-    let jws = Jws::parse(text)
-        .map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
-    let claims = verified_claims(policy, host, client, &jws, host.now()).await?;
-    id_token::check_claims(&jws, &claims, rules, host.now())?;
-    Ok(claims)
-}
-
-/// Whether the client's secret signed this token, and no key of the provider's.
-pub(super) fn is_by_secret(token: &str) -> bool {
-    Jws::parse(token).is_ok_and(|jws| jws.header.alg.is_symmetric())
-}
-
-/// Verifies what the token endpoint gave (OpenID Connect Core section 3.1.3.7) and makes a session of it.
+/// Verifies what the token endpoint gave, and makes a session of it.
 async fn verified(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
@@ -404,52 +367,25 @@ async fn verified(
     login: &Login,
     code: &Secret,
 ) -> Result<Session, Refusal> {
-    let config = &policy.config;
-    let client = policy.client(request);
-    let rules = IdTokenRules {
-        issuers: Issuers::of(config, keys.metadata.issuer.as_deref()),
-        client_id: client_id(client),
-        nonce: config.login.verify_nonce.then_some(login.nonce.as_str()),
-        access_token: Some(tokens.access_token.expose()),
-        code: Some(code.expose()),
-        max_age: config.verification.max_age,
-        leeway: config.verification.leeway,
-        domains: &config.verification.domains,
-    };
-    let Some(text) = &tokens.id_token else {
+    if tokens.id_token.is_none() {
         return Err(Refusal::unexpected(
             "no_id_token",
             "the token endpoint gave no ID token; `scopes` must hold `openid`",
         ));
+    }
+    let config = &policy.config;
+    let client = policy.client(request);
+    let given = Given {
+        tokens,
+        received: host.now(),
+        method: AuthMethod::AuthorizationCode,
+        client,
+        audience: client_id(client),
+        nonce: config.login.verify_nonce.then_some(login.nonce.as_str()),
+        code: Some(code.expose()),
     };
-    let claims = verified_id_token(policy, host, client, text.expose(), &rules).await?;
-    let issuer = keys.metadata.issuer.as_deref();
-    verify_given_access_token(policy, host, client, tokens.access_token.expose(), issuer).await?;
-    let now = host.now().seconds();
-    let claim = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
-    let kept = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
-    Ok(Session {
-        id: policy.secrets.text(config, &**host, request)?,
-        created: now,
-        renewed: now,
-        used: now,
-        generation: 0,
-        method: AuthMethod::AuthorizationCode.name().to_owned(),
-        client_id: client_id(client).to_owned(),
-        issuer: claim("iss").unwrap_or_default(),
-        by_secret: is_by_secret(text.expose()),
-        subject: claim("sub").unwrap_or_default(),
-        sid: claim("sid"),
-        acr: claim("acr"),
-        auth_time: claims.get("auth_time").and_then(Value::as_u64),
-        scope: tokens.scope.clone(),
-        access_token: Some(tokens.access_token.expose().to_owned()),
-        access_expires: session::end_of(
-            tokens.access_token.expose(),
-            tokens.expires_in,
-            host.now(),
-        ),
-        id_token: kept(&tokens.id_token),
-        refresh_token: kept(&tokens.refresh_token),
-    })
+    let mut session = given.session(policy, host, keys).await?;
+    let id = policy.secrets.text(config, &**host, request)?;
+    session.begin(id, host.now());
+    Ok(session)
 }

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::token::{check_times_and_issuer, end_by_age};
-use super::{Credential, Place};
-use crate::authz::{self, Admission, Basis, Facts, KeyMark, Verdict};
+use super::{Credential, Place, pass};
+use crate::authz::{self, Admission, Facts, KeyMark, Verdict};
 use crate::config::{Config, Place as Where};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
@@ -103,7 +103,7 @@ pub fn from_cache(
     }
     host.count(Counter::VerdictHit);
     policy.provider.refresh_in_background(host, now);
-    Some(conclude(policy, host, &facts, credential, &verdict, now))
+    Some(pass(policy, host, &facts, Some(credential), &verdict, now))
 }
 
 /// Verifies a token, remembers the verdict, and judges the request by it.
@@ -125,27 +125,7 @@ pub async fn authenticate(
         request,
         keys: keys.as_deref(),
     };
-    conclude(policy, &**host, &facts, credential, &verdict, now)
-}
-
-fn conclude(
-    policy: &Policy,
-    host: &dyn Host,
-    facts: &Facts<'_>,
-    credential: &Credential<'_>,
-    verdict: &Verdict,
-    now: Time,
-) -> Result<(Admission, Edits), Refusal> {
-    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)?;
-    let edits = Edits::authenticated(
-        facts.request,
-        Some(credential),
-        &verdict.headers,
-        &policy.config,
-        &policy.names,
-        host.abilities(),
-    )?;
-    Ok((admission, edits))
+    pass(policy, &**host, &facts, Some(credential), &verdict, now)
 }
 
 /// What is to be thought of a token (its signature, its claims, the rules on them), and for how many

@@ -4,6 +4,7 @@ mod after_login;
 pub mod asked;
 pub mod authorization_code;
 pub mod bearer;
+mod given;
 pub mod login;
 pub mod logout;
 mod origin;
@@ -15,6 +16,43 @@ mod token;
 pub mod token_request;
 
 use std::borrow::Cow;
+
+use crate::authz::{self, Admission, Basis, Facts, Verdict};
+use crate::failure::Refusal;
+use crate::host::{Host, Time};
+use crate::http::Response;
+use crate::policy::Policy;
+use crate::upstream::Edits;
+
+/// What a way in came to.
+pub enum Outcome {
+    /// The request is answered here.
+    Reply(Response),
+    /// It goes on.
+    Forward(Admission, Box<Edits>),
+}
+
+/// Lets a request go on by this verdict, or says why it may not. `credential` is the token that the
+/// upstream gets, and where the client showed it.
+fn pass(
+    policy: &Policy,
+    host: &dyn Host,
+    facts: &Facts<'_>,
+    credential: Option<&Credential<'_>>,
+    verdict: &Verdict,
+    now: Time,
+) -> Result<(Admission, Edits), Refusal> {
+    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)?;
+    let edits = Edits::authenticated(
+        facts.request,
+        credential,
+        &verdict.headers,
+        &policy.config,
+        &policy.names,
+        host.abilities(),
+    )?;
+    Ok((admission, edits))
+}
 
 /// A credential that a request showed.
 pub struct Credential<'a> {

@@ -192,7 +192,7 @@ pub fn keep_until(caching: &Caching, end: Option<Time>, now: Time) -> Time {
     end.map_or(until, |end| until.min(end))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

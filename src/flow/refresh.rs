@@ -11,7 +11,9 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::authorization_code::{client_id, is_by_secret, verified_id_token};
+use super::authorization_code::client_id;
+use super::given::{is_by_secret, verified_id_token};
+use super::recent::hex;
 use super::session::{claims_of, end_of};
 use super::token::verify_given_access_token;
 use crate::failure::Refusal;
@@ -37,7 +39,8 @@ pub fn mark(refresh_token: &str) -> [u8; 32] {
     Sha256::digest(refresh_token).into()
 }
 
-/// What refresh tokens brought, by their marks.
+/// What refresh tokens brought, by their marks. Not in [`super::recent::Recent`]: a rotated token must not be
+/// lost because others hold all the memory.
 #[derive(Default)]
 pub struct Refreshed {
     kept: RefCell<HashMap<[u8; 32], Kept>>,
@@ -317,8 +320,4 @@ async fn adopt(
     }
     next.renew(host.now());
     Ok(next)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::origin::Origin;
 use super::refresh;
 use super::token::{end_by_age, end_of_login};
-use super::{Credential, Place};
+use super::{Credential, Place, pass};
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
 use crate::config::{AuthMethod, Bind, Fact, SessionFact};
 use crate::failure::Refusal;
@@ -473,19 +473,11 @@ fn conclude_from(
         request,
         keys: None,
     };
-    let admission = authz::admit(&Basis::Verdict(verdict), &facts, &policy.config, now)?;
     let credential = verdict.token.as_deref().map(|token| Credential {
         token: token.into(),
         place,
     });
-    let mut edits = Edits::authenticated(
-        request,
-        credential.as_ref(),
-        &verdict.headers,
-        &policy.config,
-        &policy.names,
-        host.abilities(),
-    )?;
+    let (admission, mut edits) = pass(policy, host, &facts, credential.as_ref(), verdict, now)?;
     if !downstream.cookies.is_empty() {
         // A 304 brings no cookie: the new session would be lost, and its refresh token with it.
         let asked = CONDITIONS.iter();

@@ -6,27 +6,21 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::after_login;
-use super::authorization_code::{client_id, is_by_secret, verified_id_token};
+use super::authorization_code::client_id;
+use super::given::Given;
 use super::recent::{self, Fetch, Fetched, Key, Question, keep_until, key_of};
 use super::search::Shown;
-use super::session::{self, claims_of};
-use super::token::verify_given_access_token;
-use super::{Credential, Place};
-use crate::authz::Admission;
+use super::session::{self};
+use super::{Credential, Outcome, Place};
 use crate::cache::Weigh;
 use crate::config::{AuthMethod, Grant, Secret};
 use crate::failure::{Kind, Refusal};
 use crate::host::{Counter, Host, Time};
-use crate::http::{Request, Response, without_argument};
-use crate::oauth::claims::Issuers;
+use crate::http::{Request, without_arguments};
 use crate::oauth::client_auth::Credentials;
-use crate::oauth::extra::Extra;
-use crate::oauth::id_token::IdTokenRules;
-use crate::oauth::token::{self, PasswordGrant, TokenAnswer};
+use crate::oauth::token::{self, PasswordGrant};
 use crate::policy::Policy;
-use crate::provider::KeySet;
 use crate::session::Session;
-use crate::upstream::Edits;
 
 /// What a grant brought.
 pub struct Granted {
@@ -55,14 +49,6 @@ impl Weigh for Granted {
             .fold(tokens, usize::saturating_add)
             .saturating_add(1024)
     }
-}
-
-/// What a request came to.
-pub enum Outcome {
-    /// It is answered here (`login_action`).
-    Reply(Response),
-    /// It goes on.
-    Forward(Admission, Box<Edits>),
 }
 
 /// What is shown for one grant.
@@ -149,10 +135,8 @@ fn conclude(
 ) -> Result<Outcome, Refusal> {
     host.count(Counter::Granted);
     let mut session = granted.session.clone();
-    session.id = policy.secrets.text(&policy.config, host, request)?;
-    let now = host.now();
-    (session.created, session.renewed, session.used) =
-        (now.seconds(), now.seconds(), now.seconds());
+    let id = policy.secrets.text(&policy.config, host, request)?;
+    session.begin(id, host.now());
     let cookies = session::new_cookies(policy, host, request, &session, method)?;
     let target = target(request, &place);
     let client = policy.client(request);
@@ -188,11 +172,7 @@ fn target(request: &Request, place: &Place) -> String {
     let (Some((path, query)), Place::Query(names)) = (target.split_once('?'), place) else {
         return target;
     };
-    let left = names
-        .iter()
-        .try_fold(query.as_bytes().to_vec(), |left, name| {
-            without_argument(&left, name)
-        });
+    let left = without_arguments(query.as_bytes(), names);
     match left.and_then(|left| String::from_utf8(left).ok()) {
         Some(left) => format!("{path}?{left}"),
         None => path.to_owned(),
@@ -222,7 +202,7 @@ async fn ask(
 /// All that the endpoint's answer depends on (traps T15 and T16).
 fn key(policy: &Policy, request: &Request, show: &Show) -> Key {
     let config = &policy.config;
-    let extra = extra(policy, request);
+    let extra = policy.token_extra(Some(request));
     let ours = client_id(policy.client(request)).as_bytes();
     let mut parts: Vec<&[u8]> = match show {
         Show::Password(name, secret) => {
@@ -243,10 +223,6 @@ fn key(policy: &Policy, request: &Request, show: &Show) -> Key {
         parts.extend(config.login.scopes.iter().map(String::as_bytes));
     }
     key_of(parts)
-}
-
-fn extra(policy: &Policy, request: &Request) -> Extra {
-    policy.token_extra(Some(request))
 }
 
 async fn fetch(
@@ -305,10 +281,24 @@ async fn fetch(
         _ => Refusal::from(&error),
     })?;
     let replayed = token::replayed(&policy.config.token.replay, grant, &answer.headers);
-    let session = verified(
-        policy, host, request, &keys, &tokens, show, method, received,
-    )
-    .await?;
+    let (client, audience) = match show {
+        Show::Client(id, _) => (policy.config.clients.first(), id.as_str()),
+        Show::Password(..) | Show::RefreshToken(_) => (client, client_id(client)),
+    };
+    let given = Given {
+        tokens: &tokens,
+        received,
+        method,
+        client,
+        audience,
+        nonce: None,
+        code: None,
+    };
+    let mut session = given.session(policy, host, &keys).await?;
+    if let (Show::RefreshToken(token), None) = (show, &session.refresh_token) {
+        // The old one stays good where no new one came (RFC 6749 section 6).
+        session.refresh_token = Some(token.expose().to_owned());
+    }
     let end = session.access_expires.map(Time::of_seconds);
     let until = keep_until(&policy.config.caching, end, host.now());
     let granted = Granted {
@@ -317,80 +307,4 @@ async fn fetch(
         replayed,
     };
     Ok((Rc::new(granted), until))
-}
-
-/// Verifies what the endpoint gave, as after a login, and makes a session of it.
-#[allow(clippy::too_many_arguments, reason = "each is one thing that was said")]
-async fn verified(
-    policy: &Rc<Policy>,
-    host: &Rc<dyn Host>,
-    request: &Request,
-    keys: &KeySet,
-    tokens: &TokenAnswer,
-    show: &Show,
-    method: AuthMethod,
-    received: Time,
-) -> Result<Session, Refusal> {
-    let config = &policy.config;
-    let issuer = keys.metadata.issuer.as_deref();
-    let ours = match show {
-        Show::Client(..) => config.clients.first(),
-        Show::Password(..) | Show::RefreshToken(_) => policy.client(request),
-    };
-    let client = match show {
-        Show::Client(id, _) => id.as_str(),
-        Show::Password(..) | Show::RefreshToken(_) => client_id(ours),
-    };
-    let access = tokens.access_token.expose();
-    let id_claims = match &tokens.id_token {
-        Some(text) => {
-            let rules = IdTokenRules {
-                issuers: Issuers::of(config, issuer),
-                client_id: client,
-                nonce: None,
-                access_token: Some(access),
-                code: None,
-                max_age: config.verification.max_age,
-                leeway: config.verification.leeway,
-                domains: &config.verification.domains,
-            };
-            Some(verified_id_token(policy, host, ours, text.expose(), &rules).await?)
-        }
-        None => None,
-    };
-    verify_given_access_token(policy, host, ours, access, issuer).await?;
-    let access_claims = claims_of(access);
-    let claims = id_claims.as_ref().or(access_claims.as_ref());
-    let claim = |name: &str| {
-        let value = claims.and_then(|claims| claims.get(name)?.as_str());
-        value.map(str::to_owned)
-    };
-    let kept = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
-    let own_refresh = match show {
-        // The old one stays good where no new one came (RFC 6749 section 6).
-        Show::RefreshToken(token) => Some(token.expose().to_owned()),
-        Show::Password(..) | Show::Client(..) => None,
-    };
-    Ok(Session {
-        method: method.name().to_owned(),
-        client_id: client_id(ours).to_owned(),
-        // An opaque token names nobody: the endpoint that gave it is the provider's.
-        issuer: claim("iss")
-            .or(issuer.map(str::to_owned))
-            .unwrap_or_else(|| config.provider.issuer.identifier.clone()),
-        by_secret: tokens
-            .id_token
-            .as_ref()
-            .is_some_and(|text| is_by_secret(text.expose())),
-        subject: claim("sub").unwrap_or_default(),
-        sid: claim("sid"),
-        acr: claim("acr"),
-        auth_time: claims.and_then(|claims| claims.get("auth_time")?.as_u64()),
-        scope: tokens.scope.clone(),
-        access_token: Some(access.to_owned()),
-        access_expires: session::end_of(access, tokens.expires_in, received),
-        id_token: kept(&tokens.id_token),
-        refresh_token: kept(&tokens.refresh_token).or(own_refresh),
-        ..Session::default()
-    })
 }

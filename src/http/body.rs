@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Request, arguments, without_argument};
+use super::{Request, arguments, without_arguments};
 
 /// The longest body that a decision reads, in bytes.
 pub const MAX_BODY: usize = 64 << 10;
@@ -78,20 +78,14 @@ impl Body {
 
     /// The body without these arguments, the others as they were. `None` where there is nothing to take
     /// out of.
-    pub fn without(&self, names: &[&str]) -> Option<Vec<u8>> {
+    pub fn without(&self, names: &[impl AsRef<str>]) -> Option<Vec<u8>> {
         match self {
             Body::Opaque => None,
-            Body::Form(form) => {
-                let mut left = form.clone();
-                for name in names {
-                    left = without_argument(&left, name).unwrap_or_default();
-                }
-                Some(left)
-            }
+            Body::Form(form) => Some(without_arguments(form, names).unwrap_or_default()),
             Body::Json(Members(members)) => {
                 let kept = members
                     .iter()
-                    .filter(|(own, _)| !names.contains(&own.as_str()))
+                    .filter(|(own, _)| !names.iter().any(|name| name.as_ref() == own))
                     .map(|(name, value)| {
                         format!("{}:{}", serde_json::Value::from(name.as_str()), value.get())
                     });

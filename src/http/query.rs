@@ -7,13 +7,14 @@ pub fn arguments<'a>(query: &'a [u8], name: &'a str) -> impl Iterator<Item = Vec
         .map(|(_, value)| percent_decode(value))
 }
 
-/// The query without any argument named `name`, the others untouched and in order. `None` when
+/// The query without the arguments of these names, the others untouched and in order. `None` when
 /// nothing is left.
-pub fn without_argument(query: &[u8], name: &str) -> Option<Vec<u8>> {
+pub fn without_arguments(query: &[u8], names: &[impl AsRef<str>]) -> Option<Vec<u8>> {
     let mut left = Vec::with_capacity(query.len());
     for part in query.split(|byte| *byte == b'&') {
         let key = part.split(|byte| *byte == b'=').next().unwrap_or_default();
-        if percent_decode(key) == name.as_bytes() {
+        let key = percent_decode(key);
+        if names.iter().any(|name| name.as_ref().as_bytes() == key) {
             continue;
         }
         if !left.is_empty() {
@@ -80,11 +81,11 @@ mod tests {
     #[test]
     fn removal_leaves_the_rest_as_it_was() {
         assert_eq!(
-            without_argument(b"a=1&t=2&b=%20", "t"),
+            without_arguments(b"a=1&t=2&b=%20", &["t"]),
             Some(b"a=1&b=%20".to_vec())
         );
-        assert_eq!(without_argument(b"%74=2&t=3&t", "t"), None);
-        assert_eq!(without_argument(b"a=1", "t"), Some(b"a=1".to_vec()));
+        assert_eq!(without_arguments(b"%74=2&t=3&t", &["t"]), None);
+        assert_eq!(without_arguments(b"a=1", &["t"]), Some(b"a=1".to_vec()));
     }
 
     #[test]

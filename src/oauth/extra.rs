@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::form::{Form, pairs};
 use crate::config::{ExtraArguments, ExtraHeaders};
-use crate::http::Headers;
+use crate::http::{Headers, Request};
 
 /// The longest value of a client that is passed on, in bytes.
 const MAX_PASSED: usize = 2048;
@@ -112,6 +112,17 @@ impl Extra {
         self.arguments
             .iter()
             .fold(form, |form, (name, value)| form.with(name, value))
+    }
+}
+
+impl<'a> Shown<'a> {
+    /// What a request shows; nothing in a body that was not read.
+    pub fn of(request: &'a Request) -> Shown<'a> {
+        Shown {
+            headers: &request.headers,
+            query: request.query().unwrap_or_default(),
+            form: request.body().form(),
+        }
     }
 }
 

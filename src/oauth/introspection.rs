@@ -4,64 +4,24 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
-use url::Url;
 
-use super::answer::{Content, USER_AGENT, content, object};
+use super::answer::{Content, content, object};
 use super::authorize::readable;
 use super::claims::{Issuers, date};
-use super::client_auth::Proof;
-use super::extra::Extra;
 use super::form::Form;
+use super::form_endpoint::FormEndpoint;
 use crate::config::{IntrospectionAccept, IntrospectionSettings, Secret};
 use crate::failure::Refusal;
 use crate::host::Time;
 use crate::http::{Answer, Call};
 use crate::jose::Jws;
 
-/// The introspection endpoint, and who we are there.
-#[derive(Clone, Debug)]
-pub struct IntrospectionEndpoint<'a> {
-    /// Its address.
-    pub url: &'a Url,
-    /// The Envoy cluster that leads there.
-    pub cluster: String,
-    /// How long to wait for the answer, in milliseconds.
-    pub timeout_ms: u32,
-    /// How we prove who we are.
-    pub proof: Proof<'a>,
-    /// What the configuration and this request add.
-    pub extra: Extra,
-}
-
 /// The call that asks what a token is worth (RFC 7662 section 2.1).
-pub fn call(
-    endpoint: &IntrospectionEndpoint<'_>,
-    settings: &IntrospectionSettings,
-    token: &str,
-) -> Call {
-    let mut headers: Vec<(String, String)> = [
-        ("content-type", "application/x-www-form-urlencoded"),
-        ("accept", settings.accept.name()),
-        ("user-agent", USER_AGENT),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
-    endpoint.extra.add_headers(&mut headers);
+pub fn call(endpoint: &FormEndpoint<'_>, settings: &IntrospectionSettings, token: &str) -> Call {
     let form = Form::new()
         .with(&settings.token_param, token)
         .with("token_type_hint", &settings.hint);
-    // The proof comes last: nothing that is added can replace it.
-    let form = endpoint
-        .proof
-        .apply(&mut headers, endpoint.extra.add_arguments(form));
-    Call {
-        method: "POST",
-        url: endpoint.url.clone(),
-        cluster: endpoint.cluster.clone(),
-        headers,
-        body: form.encoded().into_bytes(),
-        timeout: endpoint.timeout_ms,
-    }
+    endpoint.post(settings.accept.name(), form)
 }
 
 /// What came back.

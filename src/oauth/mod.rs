@@ -11,7 +11,7 @@
 //! 5. [`end_session`]: the URL that ends the login at the provider.
 //!
 //! Nothing here calls, waits or remembers: each function makes a request or judges an answer. [`form`]
-//! is the encoding that all of them share, [`extra`] what the configuration adds to a call, [`answer`] what
+//! is the encoding that all of them share, [`form_endpoint`] a call with one, [`extra`] what the configuration adds to a call, [`answer`] what
 //! answers have in common, [`claims`] what ID tokens and access tokens have in common.
 
 pub mod answer;
@@ -22,6 +22,7 @@ pub mod client_choice;
 pub mod end_session;
 pub mod extra;
 pub mod form;
+pub mod form_endpoint;
 pub mod id_token;
 pub mod introspection;
 pub mod pkce;

@@ -4,31 +4,14 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use url::Url;
 
-use super::answer::{MAX_ANSWER, Media, USER_AGENT};
+use super::answer::{MAX_ANSWER, Media};
 use super::authorize::readable;
-use super::client_auth::Proof;
-use super::extra::Extra;
 use super::form::Form;
+use super::form_endpoint::FormEndpoint;
 use crate::config::{Grant, Replay, Secret};
 use crate::failure::Refusal;
 use crate::http::{Answer, Call, Headers, strip_controls};
-
-/// The token endpoint, and who we are there.
-#[derive(Clone, Debug)]
-pub struct TokenEndpoint<'a> {
-    /// Its address.
-    pub url: &'a Url,
-    /// The Envoy cluster that leads there.
-    pub cluster: String,
-    /// How long to wait for the answer, in milliseconds.
-    pub timeout_ms: u32,
-    /// How we prove it.
-    pub proof: Proof<'a>,
-    /// What the configuration adds to each call.
-    pub extra: Extra,
-}
 
 /// What a code is redeemed with (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 pub struct CodeGrant<'a> {
@@ -45,7 +28,7 @@ pub struct CodeGrant<'a> {
 }
 
 /// The call that redeems a code. It must be sent once only: a code is good for one use.
-pub fn code_grant(endpoint: &TokenEndpoint<'_>, grant: &CodeGrant<'_>) -> Call {
+pub fn code_grant(endpoint: &FormEndpoint<'_>, grant: &CodeGrant<'_>) -> Call {
     let form = Form::new()
         .with("grant_type", "authorization_code")
         .with("code", grant.code)
@@ -59,7 +42,7 @@ pub fn code_grant(endpoint: &TokenEndpoint<'_>, grant: &CodeGrant<'_>) -> Call {
 /// The call that gets new tokens for a refresh token (RFC 6749 section 6). Without `scopes` they are
 /// those of the login, which is what a provider that granted fewer than we asked for insists on.
 pub fn refresh_grant(
-    endpoint: &TokenEndpoint<'_>,
+    endpoint: &FormEndpoint<'_>,
     refresh_token: &str,
     scopes: &[String],
     audience: &[String],
@@ -86,7 +69,7 @@ pub struct PasswordGrant<'a> {
 }
 
 /// The call that gets tokens for a person's name and password (specification section 4.7).
-pub fn password_grant(endpoint: &TokenEndpoint<'_>, grant: &PasswordGrant<'_>) -> Call {
+pub fn password_grant(endpoint: &FormEndpoint<'_>, grant: &PasswordGrant<'_>) -> Call {
     let form = Form::new()
         .with("grant_type", "password")
         .with("username", grant.username)
@@ -100,7 +83,7 @@ pub fn password_grant(endpoint: &TokenEndpoint<'_>, grant: &PasswordGrant<'_>) -
 /// the caller, made from what it showed: [`super::client_auth::Credentials::of_caller`], or its own
 /// `client_assertion`. Our client has no part in it (specification section 4.8).
 pub fn client_credentials_grant(
-    endpoint: &TokenEndpoint<'_>,
+    endpoint: &FormEndpoint<'_>,
     scopes: &[String],
     audience: &[String],
 ) -> Call {
@@ -114,7 +97,7 @@ pub fn client_credentials_grant(
 /// The call that gets tokens for an assertion that the caller showed (RFC 7523 section 2.1). The proof in
 /// `endpoint` is the caller's, or [`Proof::Nobody`]: the assertion says for whom it is.
 pub fn assertion_grant(
-    endpoint: &TokenEndpoint<'_>,
+    endpoint: &FormEndpoint<'_>,
     assertion: &Secret,
     scopes: &[String],
     audience: &[String],
@@ -130,27 +113,8 @@ pub fn assertion_grant(
 /// `grant_type` of [`assertion_grant`] (RFC 7523 section 2.1).
 pub const ASSERTION_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-fn call(endpoint: &TokenEndpoint<'_>, form: Form) -> Call {
-    let mut headers: Vec<(String, String)> = [
-        ("content-type", "application/x-www-form-urlencoded"),
-        ("accept", "application/json"),
-        ("user-agent", USER_AGENT),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
-    endpoint.extra.add_headers(&mut headers);
-    // The proof comes last: nothing that is added can replace it.
-    let form = endpoint
-        .proof
-        .apply(&mut headers, endpoint.extra.add_arguments(form));
-    Call {
-        method: "POST",
-        url: endpoint.url.clone(),
-        cluster: endpoint.cluster.clone(),
-        headers,
-        body: form.encoded().into_bytes(),
-        timeout: endpoint.timeout_ms,
-    }
+fn call(endpoint: &FormEndpoint<'_>, form: Form) -> Call {
+    endpoint.post("application/json", form)
 }
 
 /// A successful answer (RFC 6749 section 5.1, OpenID Connect Core 1.0 section 3.1.3.3). Its `Debug`

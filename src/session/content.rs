@@ -205,6 +205,12 @@ impl Session {
         }
     }
 
+    /// Begins it, under this id.
+    pub fn begin(&mut self, id: String, now: Time) {
+        self.id = id;
+        (self.created, self.renewed, self.used) = (now.seconds(), now.seconds(), now.seconds());
+    }
+
     /// Begins a new rolling time.
     pub fn renew(&mut self, now: Time) {
         self.generation = self.generation.saturating_add(1);

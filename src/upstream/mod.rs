@@ -16,7 +16,8 @@ use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, Place, bearer};
 use crate::host::Abilities;
 use crate::http::{
-    Downstream, Request, arguments, cookie_names, strip_controls, without_argument, without_cookies,
+    Downstream, Request, arguments, cookie_names, strip_controls, without_arguments,
+    without_cookies,
 };
 
 /// A header's name and value.
@@ -124,14 +125,8 @@ impl Edits {
                     edits.strip.push(name.to_vec());
                 }
             }
-            Some(Place::Query(names)) => {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                edits.query = without_credential(request, &names);
-            }
-            Some(Place::Body(names)) => {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                edits.body = request.body().without(&names);
-            }
+            Some(Place::Query(names)) => edits.query = without_credential(request, names),
+            Some(Place::Body(names)) => edits.body = request.body().without(names),
             Some(Place::Session) => edits.hide_unused(request, config, abilities)?,
             Some(Place::Cookie(_)) | None => {}
         }
@@ -322,13 +317,11 @@ fn strip(
     Ok(strip)
 }
 
-fn without_credential(request: &Request, names: &[&str]) -> QueryEdit {
+fn without_credential(request: &Request, names: &[impl AsRef<str>]) -> QueryEdit {
     let (Some(target), Some(query)) = (request.target(), request.query()) else {
         return QueryEdit::Keep;
     };
-    let query = names
-        .iter()
-        .try_fold(query.to_vec(), |query, name| without_argument(&query, name));
+    let query = without_arguments(query, names);
     let mut edited: Vec<u8> = target
         .split(|byte| *byte == b'?')
         .next()

@@ -9,11 +9,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 use serde_json::json;
+use url::Url;
 
 use super::*;
 use crate::config::{ClientAuth, ExtraArguments, ExtraHeaders};
 use crate::failure::Kind;
 use crate::http::Headers;
+use crate::oauth::client_auth::Proof;
+use crate::oauth::extra::Extra;
 use crate::oauth::extra::{Places, Shown};
 
 fn settings() -> IntrospectionSettings {
@@ -51,7 +54,7 @@ fn called(proof: Proof<'_>, settings: &IntrospectionSettings) -> (Call, String) 
         Places::QueryAndForm,
         &shown,
     );
-    let endpoint = IntrospectionEndpoint {
+    let endpoint = FormEndpoint {
         url: &url,
         cluster: "idp".to_owned(),
         timeout_ms: 1000,
@@ -370,7 +373,7 @@ fn no_claim_and_no_token_is_printed() {
     assert!(!format!("{read:?}").contains("hunter2"));
     let (call, _) = called(Proof::Post("me", &Secret::new("hunter2")), &settings());
     let url = Url::parse("https://idp.example/").unwrap();
-    let endpoint = IntrospectionEndpoint {
+    let endpoint = FormEndpoint {
         url: &url,
         cluster: String::new(),
         timeout_ms: 1,

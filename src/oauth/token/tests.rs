@@ -3,9 +3,11 @@
 
 use super::*;
 use crate::config::{ExtraArguments, ExtraHeaders};
-use crate::oauth::extra::{Places, Shown};
+use crate::oauth::client_auth::Proof;
+use crate::oauth::extra::{Extra, Places, Shown};
 use proptest::prelude::*;
 use serde_json::json;
+use url::Url;
 
 fn answer(status: u16, kind: Option<&str>, body: impl Into<Vec<u8>>) -> Answer {
     Answer {
@@ -21,13 +23,13 @@ fn read(body: &Value) -> Result<TokenAnswer, TokenError> {
 
 fn call_of(
     proof: fn(&Secret) -> Proof<'_>,
-    make: impl Fn(&TokenEndpoint<'_>) -> Call,
+    make: impl Fn(&FormEndpoint<'_>) -> Call,
 ) -> (Call, String) {
     let (url, secret) = (
         Url::parse("https://idp.example/token?t=1").unwrap(),
         Secret::new("s&"),
     );
-    let call = make(&TokenEndpoint {
+    let call = make(&FormEndpoint {
         url: &url,
         cluster: "idp".to_owned(),
         timeout_ms: 1000,
@@ -178,7 +180,7 @@ fn what_the_configuration_adds_is_in_every_grant() {
         Url::parse("https://idp.example/token").unwrap(),
         Secret::new("s"),
     );
-    let endpoint = TokenEndpoint {
+    let endpoint = FormEndpoint {
         url: &url,
         cluster: String::new(),
         timeout_ms: 1,
