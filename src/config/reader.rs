@@ -48,6 +48,20 @@ impl Reader {
         }
     }
 
+    /// A reader of these members alone, whose mistakes were not looked for yet.
+    pub(super) fn of_members(members: Map<String, Value>) -> Reader {
+        Reader {
+            members,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Judges the members of an object at `at` by the rows that begin with `prefix`.
+    pub(super) fn judge(&mut self, prefix: &str, at: &str, members: &Map<String, Value>) {
+        fields::judge(prefix, &format!("config.{at}."), members, &mut self.errors);
+    }
+
     /// What was read, with the warnings; or the errors.
     pub(super) fn finish<T>(
         mut self,
@@ -282,7 +296,7 @@ impl Reader {
         self.list_of(name, value, check)
     }
 
-    fn list_of<T>(
+    pub(super) fn list_of<T>(
         &mut self,
         at: &str,
         value: Value,

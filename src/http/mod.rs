@@ -8,6 +8,7 @@ mod headers;
 mod message;
 mod page;
 mod query;
+mod readings;
 mod request;
 
 pub use body::{Body, MAX_BODY};
@@ -15,4 +16,5 @@ pub use cookies::{cookie_names, cookie_values, without_cookies};
 pub use headers::{Headers, same_name, strip_controls};
 pub use message::{Answer, Call, Downstream, Response};
 pub use query::{arguments, percent_decode, without_arguments};
+pub use readings::readings;
 pub use request::Request;
