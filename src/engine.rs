@@ -9,13 +9,13 @@ use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{
-    Credential, Outcome, asked, authorization_code, bearer, login, logout, refresh, search,
-    session, token_request,
+    Credential, Outcome, asked, authorization_code, bearer, login, logout, own_paths, refresh,
+    search, session, token_request,
 };
 use crate::host::{Counter, Host, Level, Task};
 use crate::http::{Body, Request, Response};
 use crate::oauth::client_choice;
-use crate::policy::Policy;
+use crate::policy::{Policy, Rules};
 use crate::session::Opened;
 use crate::upstream::Edits;
 
@@ -67,6 +67,9 @@ enum Next {
     LogIn(Refusal),
 }
 
+/// A step, and the policy under which it is taken.
+type At = (Rc<Policy>, Next);
+
 /// Begins to decide on a request: the steps that need nobody's answer, the hot path among them.
 ///
 /// `host` serves what is done here; `own` makes the door that the waiting part keeps.
@@ -76,55 +79,86 @@ pub fn begin(
     host: &dyn Host,
     own: &dyn Fn() -> Rc<dyn Host>,
 ) -> Step {
-    request.client = policy.chosen(&request);
-    let next = match step_zero(policy, host, &request) {
-        Some(next) => next,
-        None => judge(policy, host, &request),
+    let (at, next) = match step_zero(policy, host, &request) {
+        Some(found) => found,
+        None => by_route(policy, host, &mut request),
     };
     match next {
         Next::Decided(decision) => Step::Done(decision),
-        next => Step::Later(Box::pin(finish(policy.clone(), own(), request, next))),
+        next => Step::Later(Box::pin(finish(policy.clone(), own(), request, (at, next)))),
     }
 }
 
-/// Step 0: what is decided by the client's path alone, before any credential is looked for.
-fn step_zero(policy: &Policy, host: &dyn Host, request: &Request) -> Option<Next> {
+/// Step 0: what is decided by the client's path alone, before a route is chosen and any credential looked for.
+fn step_zero(outer: &Rc<Policy>, host: &dyn Host, request: &Request) -> Option<At> {
     if request.target().is_none() {
         // CONNECT, or a request without a path: nobody's route, so nobody's credential.
         let refusal = Refusal::new(Kind::NoCredential, "no_target", "the request has no path");
-        return Some(Next::Decided(refuse(policy, host, request, &refusal)));
+        return Some(refused(outer, host, request, &refusal));
     }
-    let may_come_back = policy.logs_in() && authorization_code::is_callback_path(policy, request);
-    let by_form = may_come_back && policy.config.login.response_mode == ResponseMode::FormPost;
-    if request.is_posted_form() && (by_form || logout::may_be_asked_by_body(policy, request)) {
-        return Some(Next::ReadBody);
+    if let Some(reply) = own_paths::answer(&outer.config, request) {
+        return Some((outer.clone(), Next::Decided(Decision::Reply(reply))));
     }
-    if !may_come_back || !request.is_navigation() {
-        return None;
+    if request.is_posted_form() {
+        let by_form =
+            |policy: &Rc<Policy>| policy.config.login.response_mode == ResponseMode::FormPost;
+        let may_come_back = authorization_code::logins(outer, request).any(by_form);
+        return may_come_back.then(|| (outer.clone(), Next::ReadBody));
     }
-    let query = request.query().unwrap_or_default();
-    coming_back(policy, host, request, query)
+    let query = request.query().filter(|_| request.is_navigation())?;
+    coming_back(outer, host, request, query)
 }
 
 /// What a query or a form at the callback is: a callback, an error that is nobody's, or nothing.
-fn coming_back(policy: &Policy, host: &dyn Host, request: &Request, form: &[u8]) -> Option<Next> {
-    let refused = |refusal| Some(Next::Decided(refuse(policy, host, request, &refusal)));
-    match authorization_code::ticket(policy, host, form) {
-        Ok(Some(ticket)) => Some(Next::Callback(ticket)),
-        Ok(None) if authorization_code::is_foreign_error(policy, form) => {
+fn coming_back(outer: &Rc<Policy>, host: &dyn Host, request: &Request, form: &[u8]) -> Option<At> {
+    match authorization_code::coming_back(outer, host, request, form) {
+        Ok(Some((policy, ticket))) => Some((policy, Next::Callback(ticket))),
+        Ok(None) => {
+            let mut logins = authorization_code::logins(outer, request);
+            let policy =
+                logins.find(|policy| authorization_code::is_foreign_error(policy, form))?;
             let reason = "an error came to the callback, and no login of ours belongs to it";
-            refused(Refusal::bad_credential("foreign_callback", reason))
+            let refusal = Refusal::bad_credential("foreign_callback", reason);
+            Some(refused(policy, host, request, &refusal))
         }
-        Ok(None) => None,
-        Err(refusal) => refused(refusal),
+        Err(refusal) => Some(refused(outer, host, request, &refusal)),
     }
+}
+
+fn refused(policy: &Rc<Policy>, host: &dyn Host, request: &Request, refusal: &Refusal) -> At {
+    let decision = refuse(policy, host, request, refusal);
+    (policy.clone(), Next::Decided(decision))
+}
+
+/// Chooses the rules that hold for a request, and takes the steps of an ordinary one under them.
+fn by_route(outer: &Rc<Policy>, host: &dyn Host, request: &mut Request) -> At {
+    let policy = match outer.rules(request) {
+        Ok(Rules::Of(policy)) => policy,
+        Ok(Rules::Nothing) => {
+            let outcome = pass_unasked(outer, host, request, &Basis::DisabledRoute);
+            let decision = conclude(outer, host, request, outcome);
+            return (outer.clone(), Next::Decided(decision));
+        }
+        Err(refusal) => return refused(outer, host, request, &refusal),
+    };
+    request.client = policy.chosen(request);
+    let next = if !logout::may_be_asked_by_body(&policy, request) {
+        judge(&policy, host, request)
+    } else if request.body.is_none() {
+        Next::ReadBody
+    } else if logout::is_asked_by_form(&policy, request, request.body().form()) {
+        Next::Logout
+    } else {
+        judge(&policy, host, request)
+    };
+    (policy, next)
 }
 
 /// The steps of an ordinary request, as far as nobody has to be asked.
 fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
     if !policy.config.methods.run_on_preflight && request.is_preflight() {
-        return decided(preflight(policy, host, request));
+        return decided(pass_unasked(policy, host, request, &Basis::Preflight));
     }
     if logout::is_asked_by_target(policy, request) {
         return Next::Logout;
@@ -232,10 +266,10 @@ fn logs_in_again(policy: &Policy, request: &Request) -> bool {
 
 /// The rest of the steps, for what has to be waited for.
 async fn finish(
-    policy: Rc<Policy>,
+    outer: Rc<Policy>,
     host: Rc<dyn Host>,
     mut request: Request,
-    mut next: Next,
+    (mut policy, mut next): At,
 ) -> Decision {
     if matches!(next, Next::ReadBody) {
         let body = match host.body().await {
@@ -250,8 +284,7 @@ async fn finish(
             }
         };
         request.body = Some(Rc::new(body));
-        request.client = policy.chosen(&request);
-        next = by_form(&policy, &*host, &request);
+        (policy, next) = by_form(&outer, &*host, &mut request);
     }
     if matches!(next, Next::Discover) {
         next = match policy.provider.keys(&host).await {
@@ -324,19 +357,13 @@ async fn finish(
 }
 
 /// What a body says: a callback, a logout, or nothing beside what any request may hold.
-fn by_form(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
-    let body = request.body().form();
-    if policy.logs_in()
-        && request.is_posted_form()
-        && authorization_code::is_callback_path(policy, request)
-        && let Some(next) = coming_back(policy, host, request, body)
+fn by_form(outer: &Rc<Policy>, host: &dyn Host, request: &mut Request) -> At {
+    if request.is_posted_form()
+        && let Some(found) = coming_back(outer, host, request, request.body().form())
     {
-        return next;
+        return found;
     }
-    if logout::is_asked_by_form(policy, request, body) {
-        return Next::Logout;
-    }
-    judge(policy, host, request)
+    by_route(outer, host, request)
 }
 
 /// The same, when it came while the request waited.
@@ -372,17 +399,19 @@ async fn log_in(
     }
 }
 
-/// A cross-origin preflight, where `run_on_preflight` is off (decision C25).
-fn preflight(
+/// Lets a request go on without a credential: a cross-origin preflight where `run_on_preflight` is off
+/// (decision C25), or one of a disabled route.
+fn pass_unasked(
     policy: &Policy,
     host: &dyn Host,
     request: &Request,
+    basis: &Basis<'_>,
 ) -> Result<(Admission, Edits), Refusal> {
     let facts = Facts {
         request,
         keys: None,
     };
-    let admission = authz::admit(&Basis::Preflight, &facts, &policy.config, host.now())?;
+    let admission = authz::admit(basis, &facts, &policy.config, host.now())?;
     let edits = Edits::anonymous(request, &policy.names, host.abilities())?;
     Ok((admission, edits))
 }

@@ -31,6 +31,8 @@ pub enum Basis<'a> {
     Verdict(&'a Verdict),
     /// A cross-origin preflight, where `run_on_preflight` is off.
     Preflight,
+    /// A request of a route that is disabled.
+    DisabledRoute,
 }
 
 /// What is known about a token, independent of the request that brought it.
@@ -79,6 +81,15 @@ pub fn admit(
                     Kind::NoCredential,
                     "no_preflight",
                     "only a real preflight passes without a credential",
+                ));
+            }
+        }
+        Basis::DisabledRoute => {
+            if !config.routes.disable(facts.request) {
+                return Err(Refusal::new(
+                    Kind::NoCredential,
+                    "no_disabled_route",
+                    "only the requests of a disabled route pass without a credential",
                 ));
             }
         }

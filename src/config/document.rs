@@ -86,7 +86,9 @@ fn resolve_routes(
     let Value::Array(list) = routes else { return };
     for (at, route) in list.iter_mut().enumerate() {
         let path = format!("config.routes[{at}]");
-        let overlay = route.as_object_mut().and_then(|route| route.remove("config"));
+        let overlay = route
+            .as_object_mut()
+            .and_then(|route| route.remove("config"));
         resolve(route, &path, env, errors);
         if let (Some(mut overlay), Value::Object(route)) = (overlay, route) {
             match &mut overlay {

@@ -19,7 +19,10 @@ impl OwnPaths {
         let mut own = |reader: &mut Reader, name: &str| {
             let path = reader.checked(name, plain_path)?;
             if taken.contains(&path) {
-                reader.error(name, "is another of our own paths already; choose another one");
+                reader.error(
+                    name,
+                    "is another of our own paths already; choose another one",
+                );
             }
             taken.push(path.clone());
             Some(path)

@@ -86,6 +86,17 @@ enum Path {
     Below(String),
 }
 
+impl Route {
+    /// What names it in the `state` of a login, through changes of the configuration: a hash of what it
+    /// matches.
+    pub fn id(&self) -> String {
+        use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+        use sha2::{Digest, Sha256};
+        let hash = Sha256::digest(format!("{:?}", self.matches));
+        BASE64_URL_SAFE_NO_PAD.encode(hash.first_chunk::<9>().unwrap_or(&[0; 9]))
+    }
+}
+
 /// Why no route can be chosen: what the filter and the upstream might read differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ambiguous {
@@ -97,7 +108,36 @@ pub enum Ambiguous {
     Method,
 }
 
+impl Ambiguous {
+    /// The stable code of the refusal.
+    pub fn code(self) -> &'static str {
+        match self {
+            Ambiguous::Path => "path_ambiguous",
+            Ambiguous::Host => "host_ambiguous",
+            Ambiguous::Method => "method_ambiguous",
+        }
+    }
+
+    /// Why it is refused.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Ambiguous::Path => {
+                "servers could read the path differently, and other rules would hold then"
+            }
+            Ambiguous::Host => "`routes` name hosts, and the request's is no plain name",
+            Ambiguous::Method => "the method is not in capitals, and other rules would hold then",
+        }
+    }
+}
+
 impl Routes {
+    /// Whether nothing is asked of this request.
+    pub fn disable(&self, request: &Request) -> bool {
+        let chosen = self.choose(request).ok().flatten();
+        let route = chosen.and_then(|number| self.list.get(number));
+        route.is_some_and(|route| route.then == Then::Disabled)
+    }
+
     /// The routes.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.list.iter()
@@ -131,7 +171,10 @@ impl Routes {
                 return Err(Ambiguous::Path);
             }
             let all = readings(path).ok_or(Ambiguous::Path)?;
-            let all = all.iter().map(Vec::as_slice).chain(request.host_path.as_deref());
+            let all = all
+                .iter()
+                .map(Vec::as_slice)
+                .chain(request.host_path.as_deref());
             for reading in all {
                 if self.first(&host, method, reading) != first {
                     return Err(Ambiguous::Path);
@@ -173,13 +216,16 @@ impl Path {
             None => (text, false),
         };
         if !text.starts_with('/') {
-            return Err("begins with no slash; write a path like `/exact` or `/below/*`".to_owned());
+            return Err(
+                "begins with no slash; write a path like `/exact` or `/below/*`".to_owned(),
+            );
         }
         let plain = |byte: u8| byte.is_ascii_graphic() && !b"%;\\?#*".contains(&byte);
         let segments = bare.strip_prefix('/').unwrap_or(bare).split('/');
         let last = segments.clone().count().saturating_sub(1);
         let strange = segments.enumerate().any(|(at, segment)| {
-            matches!(segment, "." | "..") || segment.is_empty() && (at < last || below && !bare.is_empty())
+            matches!(segment, "." | "..")
+                || segment.is_empty() && (at < last || below && !bare.is_empty())
         });
         if !bare.bytes().all(plain) || strange {
             return Err(
@@ -189,7 +235,11 @@ impl Path {
             );
         }
         let bare = bare.to_owned();
-        Ok(if below { Path::Below(bare) } else { Path::Exact(bare) })
+        Ok(if below {
+            Path::Below(bare)
+        } else {
+            Path::Exact(bare)
+        })
     }
 }
 
@@ -213,7 +263,11 @@ impl Host {
         if !fits || bare.ends_with('.') {
             return Err("is no host; write a name without a port, like `api.example.com` or `*.example.com`".to_owned());
         }
-        Ok(if below { Host::Below(name.to_owned()) } else { Host::Exact(name.to_owned()) })
+        Ok(if below {
+            Host::Below(name.to_owned())
+        } else {
+            Host::Exact(name.to_owned())
+        })
     }
 }
 
@@ -223,7 +277,9 @@ fn is_name(text: &str) -> bool {
 }
 
 fn is_v6(text: &str) -> bool {
-    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     let fits = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
     inner.is_some_and(|inner| !inner.is_empty() && inner.bytes().all(fits))
 }
@@ -266,28 +322,36 @@ pub(super) fn sketch(document: &mut Document) -> (Vec<Sketch>, Vec<ConfigError>)
         let at = format!("routes[{index}]");
         let matches = Match::read(&mut reader, &at, route.remove("match"));
         let disabled = match route.remove("disabled") {
-            None => false,
-            Some(Value::Bool(flag)) => flag,
+            None => None,
+            Some(Value::Bool(flag)) => Some(flag),
             Some(_) => {
                 reader.error(&format!("{at}.disabled"), "write true or false");
                 continue;
             }
         };
         let own = match (route.remove("config"), disabled) {
-            (Some(Value::Object(own)), false) => Some(own),
-            // So Kong writes an empty object.
-            (Some(Value::Array(list)), false) if list.is_empty() => Some(Map::new()),
-            (Some(_), false) => {
-                reader.error(&format!("{at}.config"), "write an object with the members that differ here");
+            (Some(Value::Object(own)), None | Some(false)) => Some(own),
+            // So Kong may write an empty object.
+            (Some(Value::Array(list)), None | Some(false)) if list.is_empty() => Some(Map::new()),
+            (Some(_), None | Some(false)) => {
+                reader.error(
+                    &format!("{at}.config"),
+                    "write an object with the members that differ here",
+                );
                 continue;
             }
-            (None, true) => None,
-            (Some(_), true) => {
+            (None, Some(true)) => None,
+            // As outside: an exception from the routes behind it.
+            (None, Some(false)) => Some(Map::new()),
+            (Some(_), Some(true)) => {
                 reader.error(&at, "has a `config` and is disabled; remove one of them");
                 continue;
             }
-            (None, false) => {
-                reader.error(&at, "says nothing; write a `config`, or `\"disabled\": true`");
+            (None, None) => {
+                reader.error(
+                    &at,
+                    "says nothing; write a `config`, or `\"disabled\": true`",
+                );
                 continue;
             }
         };
@@ -299,7 +363,11 @@ pub(super) fn sketch(document: &mut Document) -> (Vec<Sketch>, Vec<ConfigError>)
             let text = "is the same as that of a route before it, so this one is never chosen";
             reader.error(&format!("{at}.match"), text);
         }
-        sketches.push(Sketch { index, matches, own });
+        sketches.push(Sketch {
+            index,
+            matches,
+            own,
+        });
     }
     let errors = reader.finish(Some(())).err().unwrap_or_default();
     (sketches, errors)
@@ -309,12 +377,18 @@ impl Match {
     fn read(reader: &mut Reader, at: &str, value: Option<Value>) -> Match {
         let at = format!("{at}.match");
         let Some(Value::Object(mut members)) = value else {
-            reader.error(&at, "is required; write an object with `hosts`, `paths` or `methods`");
+            reader.error(
+                &at,
+                "is required; write an object with `hosts`, `paths` or `methods`",
+            );
             return Match::default();
         };
         reader.judge("routes[].match.", &at, &members);
         if members.is_empty() {
-            reader.error(&at, "would match every request; name `hosts`, `paths` or `methods`");
+            reader.error(
+                &at,
+                "would match every request; name `hosts`, `paths` or `methods`",
+            );
         }
         let mut list = |name: &str| {
             let at = format!("{at}.{name}");
@@ -340,7 +414,10 @@ fn named<T>(
     };
     let read = reader.list_of(&at, value, parse);
     if read.is_empty() {
-        reader.error(&at, "is an empty list; name at least one value, or remove it");
+        reader.error(
+            &at,
+            "is an empty list; name at least one value, or remove it",
+        );
     }
     read
 }
@@ -363,7 +440,12 @@ pub(super) fn lay(
     warnings: &mut Vec<Warning>,
 ) -> Routes {
     let mut routes = Routes::default();
-    for Sketch { index, matches, own } in sketches {
+    for Sketch {
+        index,
+        matches,
+        own,
+    } in sketches
+    {
         let Some(own) = own else {
             let then = Then::Disabled;
             routes.list.push(Route { matches, then });

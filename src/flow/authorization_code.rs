@@ -52,6 +52,7 @@ pub async fn start(
         target,
         tries,
         client: client.id.clone().filter(|_| request.client > 0),
+        route: policy.route.clone(),
     };
     let verifier = if pkce::is_used(settings.pkce, &keys.metadata) {
         let mut random = [0; 32];
@@ -112,7 +113,7 @@ pub(super) fn client_id(client: &Client) -> &str {
 }
 
 /// Whether a request may be a callback by its path: that of a configured `redirect_uri`, or any.
-pub fn is_callback_path(policy: &Policy, request: &Request) -> bool {
+fn is_callback_path(policy: &Policy, request: &Request) -> bool {
     let mut clients = policy.config.clients.iter();
     clients.any(|client| is_callback_of(client, request))
 }
@@ -124,9 +125,40 @@ fn is_callback_of(client: &Client, request: &Request) -> bool {
     }
 }
 
+/// The callback in a query or a form, if there is one: its ticket, and the policy that the login began under.
+/// A route that is gone leaves its logins to a policy whose seal is the same; none opens another's.
+pub fn coming_back(
+    outer: &Rc<Policy>,
+    host: &dyn Host,
+    request: &Request,
+    form: &[u8],
+) -> Result<Option<(Rc<Policy>, Ticket)>, Refusal> {
+    let mut first = None;
+    for policy in logins(outer, request) {
+        match ticket(policy, host, form)? {
+            Some(ticket) if ticket.route == policy.route => {
+                return Ok(Some((policy.clone(), ticket)));
+            }
+            Some(ticket) if first.is_none() => first = Some((policy.clone(), ticket)),
+            _ => {}
+        }
+    }
+    Ok(first)
+}
+
+/// The policies that send people to log in, and whose callbacks come to this path.
+pub fn logins<'a>(
+    outer: &'a Rc<Policy>,
+    request: &'a Request,
+) -> impl Iterator<Item = &'a Rc<Policy>> {
+    outer
+        .all()
+        .filter(|policy| policy.logs_in() && is_callback_path(policy, request))
+}
+
 /// The ticket in a query or a form, if a `state` of ours is in it: then it is a callback, whatever else
 /// may be wrong with it.
-pub fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ticket>, Refusal> {
+fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ticket>, Refusal> {
     let states = shown_states(form);
     if states.is_empty() {
         return Ok(None);

@@ -8,6 +8,7 @@ mod given;
 pub mod login;
 pub mod logout;
 mod origin;
+pub mod own_paths;
 pub mod recent;
 pub mod refresh;
 mod reverify;

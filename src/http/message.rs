@@ -29,6 +29,14 @@ impl Response {
         }
     }
 
+    /// An empty reply that caches may keep: it holds nobody's secret.
+    pub fn cacheable(status: u16, cache_control: &'static [u8]) -> Response {
+        Response {
+            headers: vec![("cache-control", cache_control.to_vec())],
+            ..Response::new(status)
+        }
+    }
+
     /// This reply with one more header. Control bytes are dropped: Envoy does not check own replies.
     pub fn with(mut self, name: &'static str, value: &[u8]) -> Response {
         self.headers.push((name, strip_controls(value)));

@@ -117,8 +117,11 @@ impl Providers {
 
 impl Provider {
     fn new(config: &Config) -> Provider {
+        let mut settings = config.provider.clone();
+        // Whose word counts is each policy's to say; the keys are the same.
+        settings.issuers_allowed.clear();
         Provider {
-            settings: config.provider.clone(),
+            settings,
             clusters: config.host.clusters.clone(),
             ttl: config.caching.ttl,
             name: config.provider.issuer.identifier.clone(),

@@ -69,8 +69,10 @@ pub fn configure(root: u32, size: usize) -> bool {
 /// Why this host cannot do without `session_secret`, where cookies are sealed and none is set. On Envoy
 /// one can be made for all workers, if they share data that nobody else writes.
 fn missing_secret(dialect: Dialect, config: &Config) -> Option<ConfigError> {
-    let seals = config.methods.has(AuthMethod::Session)
-        || config.methods.has(AuthMethod::AuthorizationCode);
+    let seals = config.all().any(|config| {
+        let methods = &config.methods;
+        methods.has(AuthMethod::Session) || methods.has(AuthMethod::AuthorizationCode)
+    });
     if !seals || config.session.secret.is_some() {
         return None;
     }

@@ -93,7 +93,15 @@ impl Edits {
             .filter(|_| config.methods.hide_credentials)
             .map(|credential| &credential.place);
         let mut own = Vec::new();
-        let mut keep = None;
+        // Another route may own the name; here it is what the client showed, and it was verified.
+        let mut keep = match credential.map(|credential| &credential.place) {
+            Some(Place::Header(name))
+                if hidden.is_none() && !config.upstream.header_names().any(|own| own == name) =>
+            {
+                Some(name.as_bytes())
+            }
+            _ => None,
+        };
         if let Some((header, credential)) =
             config.upstream.access_token_header.as_ref().zip(credential)
         {

@@ -64,6 +64,7 @@ fn reader(members: Value) -> Reader {
     };
     Reader::new(Document {
         members,
+        routes: serde_json::Value::Null,
         errors: Vec::new(),
         warnings: Vec::new(),
     })

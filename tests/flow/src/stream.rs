@@ -33,6 +33,7 @@ pub(crate) struct Stream {
     body: Vec<u8>,
     /// The address at the other end of the connection.
     pub(crate) peer: Option<IpAddr>,
+    host_path: Option<Vec<u8>>,
     over: Cell<bool>,
     grpc: Cell<bool>,
     task: Cell<Option<u64>>,
@@ -57,6 +58,7 @@ impl Stream {
             headers: request.headers,
             body: request.body,
             peer: request.peer,
+            host_path: request.host_path,
             over: Cell::new(false),
             grpc: Cell::new(false),
             task: Cell::new(None),
@@ -74,9 +76,10 @@ impl Stream {
     /// The headers have come.
     pub(crate) fn begin(self: &Rc<Stream>, world: &Rc<Inner>) {
         let headers = Headers::from_serialized(serialize(&self.headers));
-        let Some(request) = headers.map(Request::new) else {
+        let Some(mut request) = headers.map(Request::new) else {
             return self.unexpected(world);
         };
+        request.host_path = self.host_path.clone();
         self.grpc.set(request.is_grpc());
         let Some(policy) = self.root.policy.borrow().clone() else {
             return self.unexpected(world);
