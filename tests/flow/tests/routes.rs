@@ -1,8 +1,8 @@
 //! Other rules for a part of the requests (`routes`).
 
-use flow::idp::{CLIENT, TOKEN};
+use flow::idp::{CLIENT, SECOND, TOKEN};
 use flow::stage::{DISCOVERY, KEYS, login_config};
-use flow::{Dialect, Outcome, Request, World, config};
+use flow::{Dialect, Outcome, Request, World};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -199,13 +199,7 @@ fn a_path_that_leads_elsewhere_for_another_server_is_refused() {
         assert!(world.ask(Request::get("/public/x")).is_forwarded());
         world.ask(Request::get("/private")).assert_status(401);
         for path in BYPASSES {
-            let plain = world.ask(Request::get(path));
-            // The one with a fragment is outside for whoever does not cut it off, and so is asked for a token.
-            if path.starts_with("/private") {
-                plain.assert_status(401);
-                continue;
-            }
-            assert_ambiguous(world, &plain, "path_ambiguous");
+            assert_ambiguous(world, &world.ask(Request::get(path)), "path_ambiguous");
             let token = world.token(json!({}));
             let with_token = world.ask(Request::get(path).bearer(&token));
             with_token.assert_status(400);
@@ -399,21 +393,19 @@ fn with_login(members: Value, then: impl Fn(&World)) {
 
 #[test]
 fn a_login_comes_back_under_the_rules_that_it_began_under() {
+    let [second, secret] = SECOND;
     let members = json!({"redirect_uri": ["https://api.test/cb"], "routes": [
         {"match": {"paths": ["/cb"]}, "disabled": true},
-        {"match": {"paths": ["/shop/*"]}, "config": {"client_id": ["shop"], "client_secret": ["other secret"]}},
+        {"match": {"paths": ["/shop/*"]}, "config": {"client_id": [second], "client_secret": [secret]}},
         {"match": {"paths": ["/admin/*"]}, "config": {"roles_required": ["admin"]}},
     ]});
     with_login(members, |world| {
         let browser = world.browser();
         let away = browser.open("/shop/a").away();
-        assert_eq!(away.parameter("client_id").as_deref(), Some("shop"));
-        world
-            .idp()
-            .set(|idp| idp.id_claims = json!({"aud": "shop"}));
-        browser.log_in(&away).here();
-        let sent = world.calls_of(TOKEN).join("\n");
-        assert!(!sent.is_empty());
+        assert_eq!(away.parameter("client_id").as_deref(), Some(second));
+        // The provider takes the code of its own client only, and the ID token is for that one.
+        browser.log_in(&away).here().outcome.assert_user("alex");
+        browser.open("/shop/b").here().outcome.assert_user("alex");
         // The same client with other rules: the callback itself is held to them.
         world
             .idp()
@@ -443,13 +435,10 @@ fn a_session_of_one_route_is_judged_by_another() {
         browser.open("/admin/x").here().outcome.assert_status(403);
         let browser = world.browser();
         browser.enter("/app").outcome.assert_user("alex");
-        browser.open("/other/x").away();
+        let _ = browser.open("/other/x").away();
         let outcome = browser.open("/public/x").here().outcome;
-        assert_eq!(
-            outcome.forwarded().header("cookie"),
-            None,
-            "no session for whom nothing is asked"
-        );
+        let cookies = outcome.forwarded().header("cookie").unwrap_or_default();
+        assert!(!cookies.contains("session"), "{cookies}");
     });
 }
 
@@ -461,7 +450,7 @@ fn routes_that_share_a_session_share_its_refresh() {
     browser.enter("/app").outcome.assert_user("alex");
     let before = world.calls_to(TOKEN);
     world.pass_seconds(280);
-    let requests = ["/app", "/a/1", "/a/2"].map(|path| browser.request(Request::get(path)));
+    let requests = ["/app", "/a/1", "/a/2"].map(|path| browser.with_cookies(Request::get(path)));
     let tickets = requests.map(|request| world.send(request));
     world.deliver_all();
     for ticket in tickets {
@@ -483,7 +472,7 @@ fn a_logout_is_judged_in_the_matched_route() {
             .outcome
             .assert_user("alex");
         browser.ask(Request::get("/app/bye")).assert_status(302);
-        assert!(world.logged("") && browser.count("session") == 0);
+        assert_eq!(browser.count("session"), 0);
     });
 }
 
@@ -599,13 +588,4 @@ proptest! {
             prop_assert_eq!(outcome.answer().status, 400);
         }
     }
-}
-
-#[test]
-fn the_configuration_of_the_outer_policy_is_untouched() {
-    let world = World::new(Dialect::Envoy, 1);
-    world.put_provider();
-    world.route(&config(public(&["/public/*"])));
-    let token = world.token(json!({}));
-    world.show(&token).assert_user("alex");
 }
