@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use crate::account::Account;
 use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
@@ -12,7 +13,7 @@ use crate::flow::{
     Credential, Outcome, asked, authorization_code, bearer, login, logout, own_paths, refresh,
     search, session, token_request,
 };
-use crate::host::{Counter, Host, Level, Task};
+use crate::host::{Counter, Host, Level, Series, Task};
 use crate::http::{Body, Request, Response};
 use crate::oauth::client_choice;
 use crate::policy::{Policy, Rules};
@@ -67,8 +68,25 @@ enum Next {
     LogIn(Refusal),
 }
 
+/// The way in that decides, where one was tried.
+type Via = Option<AuthMethod>;
+
 /// A step, and the policy under which it is taken.
 type At = (Rc<Policy>, Next);
+
+impl Next {
+    /// The way in that this step takes.
+    fn via(&self) -> Via {
+        match self {
+            Next::Decided(_) | Next::ReadBody | Next::Discover => None,
+            Next::Callback(_) | Next::LogIn(_) => LOGIN,
+            Next::Logout | Next::Renew(_) | Next::Reverify(_) => SESSION,
+            Next::Verify(_) => Some(AuthMethod::Bearer),
+            Next::AskAbout(_, whom) => Some(whom.method()),
+            Next::AskForTokens(shown) => Some(shown.method()),
+        }
+    }
+}
 
 /// Begins to decide on a request: the steps that need nobody's answer, the hot path among them.
 ///
@@ -94,10 +112,11 @@ fn step_zero(outer: &Rc<Policy>, host: &dyn Host, request: &Request) -> Option<A
     if request.target().is_none() {
         // CONNECT, or a request without a path: nobody's route, so nobody's credential.
         let refusal = Refusal::new(Kind::NoCredential, "no_target", "the request has no path");
-        return Some(refused(outer, host, request, &refusal));
+        return Some(refused(outer, host, request, None, &refusal));
     }
     if let Some(reply) = own_paths::answer(&outer.config, request) {
-        return Some((outer.clone(), Next::Decided(Decision::Reply(reply))));
+        let decision = replied(host, None, "own_path", reply);
+        return Some((outer.clone(), Next::Decided(decision)));
     }
     if request.is_posted_form() {
         let by_form =
@@ -119,14 +138,23 @@ fn coming_back(outer: &Rc<Policy>, host: &dyn Host, request: &Request, form: &[u
                 logins.find(|policy| authorization_code::is_foreign_error(policy, form))?;
             let reason = "an error came to the callback, and no login of ours belongs to it";
             let refusal = Refusal::bad_credential("foreign_callback", reason);
-            Some(refused(policy, host, request, &refusal))
+            Some(refused(policy, host, request, LOGIN, &refusal))
         }
-        Err(refusal) => Some(refused(outer, host, request, &refusal)),
+        Err(refusal) => Some(refused(outer, host, request, LOGIN, &refusal)),
     }
 }
 
-fn refused(policy: &Rc<Policy>, host: &dyn Host, request: &Request, refusal: &Refusal) -> At {
-    let decision = refuse(policy, host, request, refusal);
+/// A login, or its end.
+const LOGIN: Via = Some(AuthMethod::AuthorizationCode);
+
+fn refused(
+    policy: &Rc<Policy>,
+    host: &dyn Host,
+    request: &Request,
+    via: Via,
+    refusal: &Refusal,
+) -> At {
+    let decision = refuse(policy, host, request, via, refusal);
     (policy.clone(), Next::Decided(decision))
 }
 
@@ -136,10 +164,10 @@ fn by_route(outer: &Rc<Policy>, host: &dyn Host, request: &mut Request) -> At {
         Ok(Rules::Of(policy)) => policy,
         Ok(Rules::Nothing) => {
             let outcome = pass_unasked(outer, host, request, &Basis::DisabledRoute);
-            let decision = conclude(outer, host, request, outcome);
+            let decision = conclude(outer, host, request, None, outcome);
             return (outer.clone(), Next::Decided(decision));
         }
-        Err(refusal) => return refused(outer, host, request, &refusal),
+        Err(refusal) => return refused(outer, host, request, None, &refusal),
     };
     request.client = policy.chosen(request);
     let next = if !logout::may_be_asked_by_body(&policy, request) {
@@ -156,21 +184,21 @@ fn by_route(outer: &Rc<Policy>, host: &dyn Host, request: &mut Request) -> At {
 
 /// The steps of an ordinary request, as far as nobody has to be asked.
 fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
-    let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
+    let decided = |via, outcome| Next::Decided(conclude(policy, host, request, via, outcome));
     if !policy.config.methods.run_on_preflight && request.is_preflight() {
-        return decided(pass_unasked(policy, host, request, &Basis::Preflight));
+        return decided(None, pass_unasked(policy, host, request, &Basis::Preflight));
     }
     if logout::is_asked_by_target(policy, request) {
         return Next::Logout;
     }
     match session::find(policy, host, request) {
         Ok(session::Outcome::None) => {}
-        Ok(session::Outcome::Decided(outcome)) => return decided(*outcome),
+        Ok(session::Outcome::Decided(outcome)) => return decided(SESSION, *outcome),
         Ok(session::Outcome::Renew(opened)) => return Next::Renew(opened),
         Ok(session::Outcome::Reverify(opened)) => return Next::Reverify(opened),
         Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
         Ok(session::Outcome::Undiscovered) => return Next::Discover,
-        Err(refusal) => return decided(Err(refusal)),
+        Err(refusal) => return decided(SESSION, Err(refusal)),
     }
     let takes_tokens = TOKEN_METHODS
         .iter()
@@ -201,9 +229,12 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     if policy.logs_in() && request.can_be_redirected() {
         Next::LogIn(refusal)
     } else {
-        decided(Err(refusal))
+        decided(None, Err(refusal))
     }
 }
+
+/// A session, or its end.
+const SESSION: Via = Some(AuthMethod::Session);
 
 /// The methods that take what stands in the places of a bearer token.
 const TOKEN_METHODS: [AuthMethod; 3] = [
@@ -220,7 +251,8 @@ fn by_token(
     credential: Credential<'_>,
     whom: Option<asked::Whom>,
 ) -> Next {
-    let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
+    let via = Some(whom.map_or(AuthMethod::Bearer, asked::Whom::method));
+    let decided = |outcome| Next::Decided(conclude(policy, host, request, via, outcome));
     match whom {
         Some(whom) => match asked::from_cache(policy, host, request, &credential, whom) {
             Some(outcome) => decided(outcome),
@@ -256,7 +288,7 @@ fn after_session(policy: &Policy, host: &dyn Host, request: &Request, reason: Re
     if logs_in_again(policy, request) {
         Next::LogIn(reason)
     } else {
-        Next::Decided(conclude(policy, host, request, Err(reason)))
+        Next::Decided(conclude(policy, host, request, SESSION, Err(reason)))
     }
 }
 
@@ -289,9 +321,10 @@ async fn finish(
     if matches!(next, Next::Discover) {
         next = match policy.provider.keys(&host).await {
             Ok(_) => judge(&policy, &*host, &request),
-            Err(refusal) => Next::Decided(refuse(&policy, &*host, &request, &refusal)),
+            Err(refusal) => Next::Decided(refuse(&policy, &*host, &request, SESSION, &refusal)),
         };
     }
+    let via = next.via();
     let outcome = match next {
         Next::Decided(decision) => return decision,
         Next::Discover => Err(Refusal::unexpected(
@@ -305,13 +338,13 @@ async fn finish(
         Next::Callback(ticket) => {
             request.client = ticket.client(&policy.config).unwrap_or(0);
             match authorization_code::callback(&policy, &host, &request, ticket).await {
-                Ok(Outcome::Reply(reply)) => return Decision::Reply(reply),
+                Ok(Outcome::Reply(reply)) => return replied(&*host, via, "login_answered", reply),
                 Ok(Outcome::Forward(admission, edits)) => Ok((admission, *edits)),
                 Err(refusal) => Err(refusal),
             }
         }
         Next::Logout => match logout::run(&policy, &host, &request).await {
-            Ok(reply) => return Decision::Reply(reply),
+            Ok(reply) => return replied(&*host, via, "logged_out", reply),
             Err(refusal) => Err(refusal),
         },
         Next::Reverify(opened) => {
@@ -346,14 +379,14 @@ async fn finish(
         }
         Next::AskForTokens(shown) => {
             match token_request::authenticate(&policy, &host, &request, shown).await {
-                Ok(Outcome::Reply(reply)) => return Decision::Reply(reply),
+                Ok(Outcome::Reply(reply)) => return replied(&*host, via, "login_answered", reply),
                 Ok(Outcome::Forward(admission, edits)) => Ok((admission, *edits)),
                 Err(refusal) => Err(refusal),
             }
         }
         Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
     };
-    conclude(&policy, &*host, &request, outcome)
+    conclude(&policy, &*host, &request, via, outcome)
 }
 
 /// What a body says: a callback, a logout, or nothing beside what any request may hold.
@@ -376,7 +409,7 @@ async fn over(
     if logs_in_again(policy, request) {
         log_in(policy, host, request, &reason).await
     } else {
-        refuse(policy, &**host, request, &reason)
+        refuse(policy, &**host, request, SESSION, &reason)
     }
 }
 
@@ -394,8 +427,8 @@ async fn log_in(
     );
     host.log(Level::Debug, &line);
     match authorization_code::start(policy, host, request, login::target(request), 1).await {
-        Ok(reply) => Decision::Reply(reply),
-        Err(refusal) => refuse(policy, &**host, request, &refusal),
+        Ok(reply) => replied(&**host, LOGIN, "login_started", reply),
+        Err(refusal) => refuse(policy, &**host, request, LOGIN, &refusal),
     }
 }
 
@@ -412,7 +445,12 @@ fn pass_unasked(
         keys: None,
     };
     let admission = authz::admit(basis, &facts, &policy.config, host.now())?;
-    let edits = Edits::anonymous(request, &policy.names, host.abilities())?;
+    let mut edits = Edits::anonymous(request, &policy.names, host.abilities())?;
+    edits.account.code = match basis {
+        Basis::Preflight => "preflight",
+        Basis::DisabledRoute => "disabled_route",
+        Basis::Verdict(_) => "",
+    };
     Ok((admission, edits))
 }
 
@@ -420,20 +458,44 @@ fn conclude(
     policy: &Policy,
     host: &dyn Host,
     request: &Request,
+    via: Via,
     outcome: Result<(Admission, Edits), Refusal>,
 ) -> Decision {
     match outcome {
-        Ok((admission, edits)) => {
+        Ok((admission, mut edits)) => {
             host.count(Counter::Forwarded);
+            let account = &mut edits.account;
+            account.method = account.who.as_ref().map(|who| who.method).or(via);
+            if account.code.is_empty() {
+                account.code = "forwarded";
+            }
+            host.tally(Series::Results(account.method, account.code));
             Decision::Forward(admission, edits)
         }
-        Err(refusal) => refuse(policy, host, request, &refusal),
+        Err(refusal) => refuse(policy, host, request, via, &refusal),
     }
+}
+
+/// An answer that is no refusal.
+fn replied(host: &dyn Host, method: Via, code: &'static str, mut reply: Response) -> Decision {
+    host.tally(Series::Results(method, code));
+    reply.account = Account {
+        code,
+        method,
+        who: None,
+    };
+    Decision::Reply(reply)
 }
 
 /// Every refusal is explained to the operator, and not to the stranger. A session that leads to one is
 /// taken away (`unauthorized_destroy_session`, `forbidden_destroy_session`).
-fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal) -> Decision {
+fn refuse(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    via: Via,
+    refusal: &Refusal,
+) -> Decision {
     let (counter, level) = match refusal.kind {
         Kind::NoCredential | Kind::BadCredential | Kind::BadRequest => {
             (Counter::Unauthorized, Level::Info)
@@ -463,5 +525,14 @@ fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal
         true => session::ended_cookies(policy, host, request).unwrap_or_default(),
         false => Vec::new(),
     };
-    Decision::Reply(refusal.answer(&policy.config, request).with_cookies(&ended))
+    let mut reply = refusal.answer(&policy.config, request).with_cookies(&ended);
+    let who = refusal.who.clone();
+    let method = who.as_ref().map(|who| who.method).or(via);
+    host.tally(Series::Results(method, refusal.code));
+    reply.account = Account {
+        code: refusal.code,
+        method,
+        who,
+    };
+    Decision::Reply(reply)
 }

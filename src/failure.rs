@@ -3,8 +3,11 @@
 //! The operator learns the code and the reason from the log; the stranger learns neither, unless
 //! `display_errors` says so.
 
+use std::rc::Rc;
+
 use serde_json::json;
 
+use crate::account::Who;
 use crate::config::Config;
 use crate::http::{Request, Response};
 
@@ -17,6 +20,8 @@ pub struct Refusal {
     pub code: &'static str,
     /// The reason in words, for the operator. Never holds a token or a secret.
     pub reason: String,
+    /// Who is refused, where that is known: for the access log.
+    pub who: Option<Rc<Who>>,
 }
 
 /// The kinds of failure answers.
@@ -51,7 +56,14 @@ impl Refusal {
             kind,
             code,
             reason: reason.into(),
+            who: None,
         }
+    }
+
+    /// The same refusal of somebody who is known.
+    pub fn about(mut self, who: &Rc<Who>) -> Refusal {
+        self.who = Some(who.clone());
+        self
     }
 
     /// The answer to the client. One of gRPC gets no redirect, which it could not follow, and no body,

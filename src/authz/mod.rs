@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use crate::account::Who;
 use crate::config::Config;
 use crate::failure::{Kind, Refusal};
 use crate::host::Time;
@@ -47,6 +48,8 @@ pub struct Verdict {
     pub session_cookie: Option<String>,
     /// The access token for the upstream, where the request itself does not show it: a session's.
     pub token: Option<Rc<str>>,
+    /// Whom it is about, for the operator.
+    pub who: Rc<Who>,
     /// The claim headers for the upstream, ready to be written.
     pub headers: Rc<[(Vec<u8>, Vec<u8>)]>,
 }

@@ -14,7 +14,7 @@ use super::origin::Origin;
 use super::session;
 use crate::config::{AuthMethod, Client, Grant, Secret};
 use crate::failure::Refusal;
-use crate::host::{Counter, Host, Level, Time};
+use crate::host::{self, Counter, Endpoint, Host, Level, Time};
 use crate::http::{Request, Response, without_arguments};
 use crate::oauth::authorize::{self, AuthorizationRequest, Callback, shown_states};
 use crate::oauth::claims::Issuers;
@@ -371,12 +371,14 @@ async fn redeem(
         },
     );
     // Once: a code is good for one use (RFC 6749 section 4.1.2).
-    let answer = host.call(call).await.map_err(|error| {
-        Failed::Other(Refusal::unexpected(
-            "token_endpoint_unreachable",
-            error.to_string(),
-        ))
-    })?;
+    let answer = host::call(&**host, Endpoint::Token, call)
+        .await
+        .map_err(|error| {
+            Failed::Other(Refusal::unexpected(
+                "token_endpoint_unreachable",
+                error.to_string(),
+            ))
+        })?;
     let tokens = token::read_answer(&answer).map_err(|error| match &error {
         TokenError::InvalidGrant(_) => Failed::Grant(error.to_string()),
         _ => Failed::Other(Refusal::from(&error)),

@@ -44,8 +44,9 @@ fn pass(
     verdict: &Verdict,
     now: Time,
 ) -> Result<(Admission, Edits), Refusal> {
-    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)?;
-    let edits = Edits::authenticated(
+    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)
+        .map_err(|refusal| refusal.about(&verdict.who))?;
+    let mut edits = Edits::authenticated(
         facts.request,
         credential,
         &verdict.headers,
@@ -53,6 +54,7 @@ fn pass(
         &policy.names,
         host.abilities(),
     )?;
+    edits.account.who = Some(verdict.who.clone());
     Ok((admission, edits))
 }
 

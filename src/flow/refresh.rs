@@ -18,7 +18,7 @@ use super::session::{claims_of, end_of};
 use super::token::verify_given_access_token;
 use crate::config::AuthMethod;
 use crate::failure::Refusal;
-use crate::host::{Counter, Host, Level, Task, Time};
+use crate::host::{self, Counter, Endpoint, Host, Level, Task, Time};
 use crate::oauth::claims::Issuers;
 use crate::oauth::id_token::{self, IdTokenRules};
 use crate::oauth::token::{self, TokenAnswer, TokenError};
@@ -196,8 +196,8 @@ async fn call(
     let keys = policy.provider.keys(host).await?;
     let client = policy.client_named(client);
     let endpoint = policy.token_endpoint(client, &keys.metadata, &**host, None)?;
-    let answer = host
-        .call(token::refresh_grant(&endpoint, refresh_token, &[], &[]))
+    let call = token::refresh_grant(&endpoint, refresh_token, &[], &[]);
+    let answer = host::call(&**host, Endpoint::Token, call)
         .await
         .map_err(|error| Refusal::unexpected("token_endpoint_unreachable", error.to_string()))?;
     match token::read_answer(&answer) {

@@ -15,7 +15,7 @@ use super::{Credential, Outcome, Place};
 use crate::cache::Weigh;
 use crate::config::{AuthMethod, Grant, Secret};
 use crate::failure::{Kind, Refusal};
-use crate::host::{Counter, Host, Time};
+use crate::host::{self, Counter, Endpoint, Host, Time};
 use crate::http::{Request, without_arguments};
 use crate::oauth::client_auth::Credentials;
 use crate::oauth::token::{self, PasswordGrant};
@@ -271,8 +271,7 @@ async fn fetch(
             (call, Grant::RefreshToken, AuthMethod::RefreshToken)
         }
     };
-    let answer = host
-        .call(call)
+    let answer = host::call(&**host, Endpoint::Token, call)
         .await
         .map_err(|error| Refusal::unexpected("token_endpoint_unreachable", error.to_string()))?;
     let received = host.now();

@@ -7,6 +7,7 @@ use std::fmt;
 use url::Url;
 
 use super::{Headers, strip_controls};
+use crate::account::Account;
 
 /// Our own reply to the client.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Response {
     pub headers: Vec<(&'static str, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+    /// What the operator learns of it.
+    pub account: Account,
 }
 
 impl Response {
@@ -26,6 +29,7 @@ impl Response {
             status,
             headers: vec![("cache-control", b"no-store".to_vec())],
             body: Vec::new(),
+            account: Account::default(),
         }
     }
 

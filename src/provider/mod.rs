@@ -292,7 +292,16 @@ impl Provider {
         match fetched {
             Ok(keys) => {
                 *self.last_error.borrow_mut() = None;
+                let before = self.current().map(|keys| keys.generation);
                 self.keep(keys, number);
+                if let Some(keys) = self
+                    .current()
+                    .filter(|keys| before != Some(keys.generation))
+                {
+                    let (name, ids) = (&self.name, keys.ids());
+                    let line = format!("oidc-filter: keys_in_force: provider {name}: {ids}");
+                    host.log(Level::Info, &line);
+                }
             }
             Err(refusal) => {
                 host.count(Counter::FetchFailed);

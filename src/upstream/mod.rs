@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::account::Account;
 use crate::authz::{claim, text_values};
 use crate::config::{AuthMethod, Config, Fact, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
@@ -39,6 +40,8 @@ pub struct Edits {
     pub body: Option<Vec<u8>>,
     /// What the client gets beside the upstream's response.
     pub downstream: Downstream,
+    /// What the operator learns of it.
+    pub account: Account,
 }
 
 /// What happens to the request's query.
@@ -75,6 +78,7 @@ impl Edits {
             as_get: false,
             body: None,
             downstream: Downstream::default(),
+            account: Account::default(),
         };
         edits.hide_cookies(request, &|name| names.owns_cookie(name), abilities)?;
         Ok(edits)
@@ -123,6 +127,7 @@ impl Edits {
             as_get: false,
             body: None,
             downstream: Downstream::default(),
+            account: Account::default(),
         };
         match hidden {
             Some(Place::Header(name)) => {

@@ -17,6 +17,7 @@ mod clients;
 mod endpoints;
 mod properties;
 mod refused;
+mod routes;
 
 fn with(members: Value) -> Value {
     let mut whole = json!({ "issuer": "https://idp.example/realm" });

@@ -83,12 +83,6 @@ fn substitute(field: &str, old: &Value) -> Option<Value> {
         "client_id" | "client_secret" | "upstream_headers[].path" => json!(["neutralised"]),
         // No two headers may have one name.
         "upstream_headers[].header" => json!(format!("{}-neutralised", old.as_str()?)),
-        "routes[].match" => json!({ "paths": ["/neutralised"] }),
-        "routes[].match.hosts" => json!(["neutralised.test"]),
-        "routes[].match.paths" => json!(["/neutralised"]),
-        "routes[].match.methods" => json!(["NEUTRALISED"]),
-        "routes[].config" => json!({}),
-        "routes[].disabled" => json!(false),
         "bearer_token_cookie_name" => json!("neutralised"),
         "session_secret" => json!("neutralised, and long enough for a secret"),
         _ => return None,

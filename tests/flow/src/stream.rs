@@ -85,7 +85,9 @@ impl Stream {
             return self.unexpected(world);
         };
         if world.dialect == Dialect::Kong && request.headers.len() >= KONG_HEADER_LIMIT {
-            return self.reply(world, Response::new(431));
+            let mut reply = Response::new(431);
+            reply.account.code = "too_many_headers";
+            return self.reply(world, reply);
         }
         let worker = &world.workers[self.worker];
         world
@@ -155,17 +157,21 @@ impl Stream {
         for (name, value) in edits.set() {
             world.record.header(name, value);
         }
+        world.record.account(&edits.account);
         let forwarded = Forwarded::edited(&self.headers, &self.body, edits, world.dialect);
         world.record.forwarded(self.root.id, &forwarded);
         self.end(world, Outcome::Forwarded(forwarded));
     }
 
     fn unexpected(&self, world: &Inner) {
-        self.reply(world, engine::unexpected(self.grpc.get()));
+        let mut reply = engine::unexpected(self.grpc.get());
+        reply.account.code = "unexpected";
+        self.reply(world, reply);
     }
 
     fn reply(&self, world: &Inner, reply: Response) {
         world.record.answer(self.root.id, &reply);
+        world.record.account(&reply.account);
         self.end(world, Outcome::Answered(reply));
     }
 
