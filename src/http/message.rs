@@ -18,8 +18,33 @@ pub struct Response {
     pub headers: Vec<(&'static str, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+    /// What a client of gRPC gets in the place of status and body.
+    pub grpc: Option<GrpcStatus>,
     /// What the operator learns of it.
     pub account: Account,
+}
+
+/// A status of gRPC (its "Status codes and their use in gRPC"), and the words for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcStatus {
+    /// The number.
+    pub code: u8,
+    /// The message.
+    pub message: String,
+}
+
+impl GrpcStatus {
+    /// The message as a header has it (gRPC over HTTP2, "Status-Message").
+    pub fn encoded(&self) -> String {
+        let mut out = String::new();
+        for byte in self.message.bytes() {
+            match byte {
+                b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+                _ => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        out
+    }
 }
 
 impl Response {
@@ -29,6 +54,7 @@ impl Response {
             status,
             headers: vec![("cache-control", b"no-store".to_vec())],
             body: Vec::new(),
+            grpc: None,
             account: Account::default(),
         }
     }

@@ -182,7 +182,7 @@ fn deny_unknown(world: &World) -> u32 {
         Level::Error,
         "oidc-filter: unknown_context: a callback for a context never created",
     );
-    let _ = abi::send_response(500, &[], b"");
+    let _ = abi::send_response(500, &[], b"", None);
     stream::PAUSE
 }
 

@@ -421,7 +421,7 @@ impl Stream {
         self.tell(&reply.account);
         // Kong keeps the last of several copies in a reply, but all that the response map holds before.
         let kong = world(World::dialect) == Dialect::Kong;
-        let (before, headers): (Vec<_>, Vec<_>) = reply
+        let (before, mut headers): (Vec<_>, Vec<_>) = reply
             .headers
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_slice()))
@@ -429,7 +429,22 @@ impl Stream {
         for (name, value) in before {
             let _ = abi::add_header(abi::Map::Response, name, value);
         }
-        let _ = abi::send_response(reply.status, &headers, &reply.body);
+        let _ = match &reply.grpc {
+            None => abi::send_response(reply.status, &headers, &reply.body, None),
+            // Envoy writes the body into `grpc-message`, where the request is one of gRPC for it, too.
+            Some(grpc) if !kong => {
+                let message = grpc.message.as_bytes();
+                abi::send_response(reply.status, &headers, message, Some(grpc.code))
+            }
+            // Kong sends what it is told: 200 and the status as a header ("Trailers-Only").
+            Some(grpc) => {
+                let (code, message) = (grpc.code.to_string(), grpc.encoded());
+                headers.push((b"content-type", b"application/grpc"));
+                headers.push((b"grpc-status", code.as_bytes()));
+                headers.push((b"grpc-message", message.as_bytes()));
+                abi::send_response(200, &headers, b"", None)
+            }
+        };
     }
 }
 
