@@ -211,6 +211,32 @@ impl Policy {
         Extra::of(&settings.headers, &settings.arguments, Places::All, &shown)
     }
 
+    /// Row A `verify_parameters`: what is asked of the provider has to be among what it announces, where it
+    /// speaks of that at all.
+    pub fn check_announced(
+        &self,
+        field: &str,
+        value: &str,
+        supported: Option<&[String]>,
+    ) -> Result<(), Refusal> {
+        let fits = supported.is_none_or(|list| list.iter().any(|one| one == value));
+        if fits || !self.config.verification.parameters {
+            return Ok(());
+        }
+        Err(Refusal::unexpected(
+            "parameter_not_announced",
+            format!(
+                "the provider's metadata do not announce `{value}` ({field}), and `verify_parameters` is on"
+            ),
+        ))
+    }
+
+    /// The same for a grant of the token endpoint.
+    pub fn check_grant(&self, grant: &str, metadata: &Metadata) -> Result<(), Refusal> {
+        let supported = metadata.grant_types_supported.as_deref();
+        self.check_announced("grant type", grant, supported)
+    }
+
     /// The token endpoint, and this client of ours there.
     pub fn token_endpoint<'a>(
         &'a self,
@@ -269,6 +295,7 @@ impl Policy {
     ) -> Result<Proof<'a>, Refusal> {
         let credentials = Credentials::of(client, at_endpoint, supported)
             .ok_or_else(|| Refusal::unexpected("no_client", "`client_id` is not set"))?;
+        self.check_announced("client_auth", credentials.method_name(), supported)?;
         credentials.proof(|| self.assertion_facts(metadata, host))
     }
 

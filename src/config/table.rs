@@ -58,7 +58,7 @@ pub(super) const FIELDS: &[Field] = &[
     row("issuers_allowed", Texts, "null", Honoured),
     row("jwks_endpoint", Text, "null", Honoured),
     row("extra_jwks_uris", Texts, "null", Honoured),
-    row("verify_parameters", Flag, "false", Later),
+    row("verify_parameters", Flag, "false", Honoured),
     // B. Choosing the method, general behaviour
     row("auth_methods", Choices(METHODS), r#"["authorization_code", "bearer", "client_credentials", "introspection", "kong_oauth2", "password", "refresh_token", "session", "userinfo"]"#, Honoured),
     row("anonymous", Text, "null", Later),

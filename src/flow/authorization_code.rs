@@ -12,7 +12,7 @@ use super::given::Given;
 use super::login::{self, Login, MOST_TRIES, Seals, Ticket};
 use super::origin::Origin;
 use super::session;
-use crate::config::{AuthMethod, Client, Grant, Secret};
+use crate::config::{AuthMethod, Client, Grant, ResponseMode, Secret};
 use crate::failure::Refusal;
 use crate::host::{self, Counter, Endpoint, Host, Level, Time};
 use crate::http::{Request, Response, without_arguments};
@@ -22,7 +22,7 @@ use crate::oauth::form::pairs;
 use crate::oauth::token::{self, CodeGrant, TokenAnswer, TokenError};
 use crate::oauth::{endpoint, pkce};
 use crate::policy::Policy;
-use crate::provider::KeySet;
+use crate::provider::{KeySet, Metadata};
 use crate::session::Session;
 
 /// Sends the visitor to the provider; afterwards they get to `target`.
@@ -44,6 +44,7 @@ pub async fn start(
         keys.metadata.authorization_endpoint.as_ref(),
         "authorization_endpoint",
     )?;
+    check_announced(policy, &keys.metadata)?;
     let text = || policy.secrets.text(config, &**host, request);
     let created = host.now().seconds();
     let ticket = Ticket {
@@ -106,6 +107,29 @@ pub async fn start(
     Ok(Response::new(302)
         .with("location", url.as_bytes())
         .with_cookies(&cookies))
+}
+
+/// Row A `verify_parameters`, for what a login asks for.
+fn check_announced(policy: &Policy, metadata: &Metadata) -> Result<(), Refusal> {
+    let settings = &policy.config.login;
+    let scopes = metadata.scopes_supported.as_deref();
+    for scope in &settings.scopes {
+        policy.check_announced("scopes", scope, scopes)?;
+    }
+    let types = metadata.response_types_supported.as_deref();
+    policy.check_announced("response_type", settings.response_type, types)?;
+    let mode = match settings.response_mode {
+        ResponseMode::Query => "query",
+        ResponseMode::FormPost => "form_post",
+    };
+    let modes = metadata.response_modes_supported.as_deref();
+    policy.check_announced("response_mode", mode, modes)?;
+    if settings.pkce == Some(true) {
+        let field = "require_proof_key_for_code_exchange";
+        let methods = metadata.code_challenge_methods_supported.as_deref();
+        policy.check_announced(field, "S256", methods)?;
+    }
+    policy.check_grant("authorization_code", metadata)
 }
 
 pub(super) fn client_id(client: &Client) -> &str {

@@ -195,6 +195,7 @@ async fn call(
 ) -> Result<Gain, Refusal> {
     let keys = policy.provider.keys(host).await?;
     let client = policy.client_named(client);
+    policy.check_grant("refresh_token", &keys.metadata)?;
     let endpoint = policy.token_endpoint(client, &keys.metadata, &**host, None)?;
     let call = token::refresh_grant(&endpoint, refresh_token, &[], &[]);
     let answer = host::call(&**host, Endpoint::Token, call)

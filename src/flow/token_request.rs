@@ -59,6 +59,17 @@ enum Show {
     RefreshToken(Secret),
 }
 
+impl Show {
+    /// The grant, as the provider announces it.
+    fn grant(&self) -> &'static str {
+        match self {
+            Show::Password(..) => "password",
+            Show::Client(..) => "client_credentials",
+            Show::RefreshToken(_) => "refresh_token",
+        }
+    }
+}
+
 /// Lets somebody in with what they showed.
 pub async fn authenticate(
     policy: &Rc<Policy>,
@@ -233,6 +244,7 @@ async fn fetch(
 ) -> Fetched<Granted> {
     let keys = policy.provider.keys(host).await?;
     let settings = &policy.config.login;
+    policy.check_grant(show.grant(), &keys.metadata)?;
     let (scopes, audience) = (&settings.scopes[..], &settings.audience[..]);
     let client = policy.client(request);
     let (call, grant, method) = match show {
@@ -256,6 +268,7 @@ async fn fetch(
             let ours = policy.config.clients.first();
             let auth = policy.config.token.auth;
             let theirs = Credentials::of_caller(id, secret, ours, auth, supported);
+            policy.check_announced("client_auth", theirs.method_name(), supported)?;
             let proof = theirs.proof(|| policy.assertion_facts(&keys.metadata, &**host))?;
             let endpoint = policy.token_endpoint_as(proof, &keys.metadata, Some(request))?;
             let call = token::client_credentials_grant(&endpoint, scopes, audience);
