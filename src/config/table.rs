@@ -40,7 +40,6 @@ const MEMCACHED: &str = "memcached speaks no HTTP and a filter has no other way 
 const REDIS_HTTP: &str = "Redis is reached through an HTTP face, which holds this setting";
 const MULTI_PRIME: &str = "RSA keys of more than two primes are not supported; use another key";
 const SYMMETRIC: &str = "a symmetric key is the client's secret; write it in `client_secret`, and `client_secret_jwt` in `client_auth`";
-const AUDIENCE: &str = "it is sent to endpoints that no flow of this version calls; to demand an audience of a token, write `audience_required`";
 const OLD_REDIS: &str =
     "an old name of a member of `redis`, which is not built yet in this version; remove it";
 const GONE: &str = "Kong removed this field, and nothing took its place; remove it";
@@ -123,7 +122,7 @@ pub(super) const FIELDS: &[Field] = &[
     row("response_mode", Choice(&["form_post", "form_post.jwt", "fragment", "fragment.jwt", "jwt", "query", "query.jwt"]), r#""query""#, Honoured),
     row("response_type", Texts, r#"["code"]"#, Honoured),
     row("scopes", Texts, r#"["openid"]"#, Honoured),
-    row("audience", Texts, "null", Instead(AUDIENCE)),
+    row("audience", Texts, "null", Honoured),
     row("redirect_uri", Texts, "null", Honoured),
     row("authorization_query_args_names", Texts, "null", Honoured),
     row("authorization_query_args_values", Texts, "null", Honoured),

@@ -6,6 +6,15 @@ use url::Url;
 use super::*;
 
 #[test]
+fn an_audience_that_is_sent_nowhere_is_warned_of() {
+    let warnings = warned(json!({ "auth_methods": ["bearer"], "audience": ["api"] }));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("audience_required"), "{warnings:?}");
+    let asking = json!({ "auth_methods": ["client_credentials"], "audience": ["api"] });
+    assert_eq!(warned(asking).len(), 0);
+}
+
+#[test]
 fn defaults_are_kongs() {
     let (config, warnings) = read(json!({})).unwrap();
     assert_eq!(

@@ -142,3 +142,23 @@ fn the_upstream_gets_the_id_token_and_the_sessions_id_where_they_are_asked_for()
         assert!(session.len() > 10 && session != "forged", "{session}");
     }
 }
+
+#[test]
+fn an_audience_is_asked_for_where_tokens_are() {
+    let members = json!({"audience": ["https://api.test", "other"]});
+    let asked = |text: &str| text.contains("audience=https%3A%2F%2Fapi.test+other");
+    for dialect in Dialect::BOTH {
+        let world = World::with_login(dialect, members.clone());
+        world.browser().enter("/app").outcome.assert_user("alex");
+        assert!(asked(&world.idp().asked()[0]), "{:?}", world.idp().asked());
+        assert!(asked(&last(&world).body), "{}", last(&world).body);
+    }
+    each("client_credentials", members, |world| {
+        let [id, secret] = ROBOT;
+        let pair = format!("/app?client_id={id}&client_secret={secret}");
+        world
+            .ask(Request::get(&pair).secret(secret))
+            .assert_user("robot");
+        assert!(asked(&last(world).body), "{}", last(world).body);
+    });
+}
