@@ -424,6 +424,11 @@ impl Reader {
 }
 
 impl<T: Copy> Choices<T> {
+    /// All that were named, where this version has every one.
+    pub(super) fn all(self) -> Vec<T> {
+        self.named.into_iter().map(|named| named.value).collect()
+    }
+
     /// Drops those that this version does not have: silently from the default, with an error where
     /// they were named. `empty` says what is wrong if none was named.
     pub(super) fn resolve(
