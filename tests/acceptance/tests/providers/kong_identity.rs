@@ -66,8 +66,8 @@ fn without_principals(provider: &Provider) -> Gateway {
     options.fixed = true;
     let error = Envoy::try_start(options).err().expect("a refusal");
     for text in [
-        "config.principals.enabled: principals are a service of Konnect",
-        "use the claims in the token",
+        "configuration refused: config.principals.enabled: ",
+        "principals are a service of Konnect that a filter cannot reach; use the claims in the token",
     ] {
         assert!(error.log.contains(text), "{error}");
     }
