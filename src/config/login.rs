@@ -182,23 +182,20 @@ impl LoginSettings {
                 .unwrap_or(RedirectMode::Fragment),
             preserve_query_args: reader.flag("preserve_query_args"),
         };
-        settings.check_audience(reader, methods);
         let has_client = clients.first().id.is_some();
         if methods.enabled.contains(&AuthMethod::AuthorizationCode) && has_client {
             settings.check(reader);
         }
-        settings
-    }
-
-    /// Where nobody is asked for tokens, the field is often meant as a demand (C9).
-    fn check_audience(&self, reader: &mut Reader, methods: &Methods) {
-        let mut asking = AuthMethod::WITH_TOKEN_ENDPOINT.to_vec();
-        asking.push(AuthMethod::ClientCredentials);
-        let asks = asking.iter().any(|method| methods.enabled.contains(method));
-        if !self.audience.is_empty() && !asks {
-            let text = "no method of this configuration asks for tokens, so it is sent nowhere; to demand an audience of a token, write `audience_required`";
+        // C9: it is sent to the provider; what a token must be for is another field's matter.
+        let sends = |method: &AuthMethod| {
+            *method == AuthMethod::ClientCredentials
+                || AuthMethod::WITH_TOKEN_ENDPOINT.contains(method)
+        };
+        if !settings.audience.is_empty() && !methods.enabled.iter().any(sends) {
+            let text = "is sent with logins and token requests only, and no method here makes one; to demand an audience of a token, write `audience_required`";
             reader.warn("audience", text);
         }
+        settings
     }
 
     /// What goes together badly.
