@@ -103,7 +103,6 @@ pub(super) fn judge(
             continue;
         };
         match (&field.state, value) {
-            (State::Honoured, _) | (_, Value::Null) => {}
             (_, Value::Object(block)) if field.is_block() => {
                 judge(
                     &format!("{}.", field.path),
@@ -112,6 +111,7 @@ pub(super) fn judge(
                     errors,
                 );
             }
+            (State::Honoured, _) | (_, Value::Null) => {}
             (_, value) if is_default(field, value) => {}
             (state, _) => errors.push(ConfigError {
                 path,

@@ -11,7 +11,7 @@ use super::session::claims_of;
 use super::token::{check_times_and_issuer, end_by_age, verified_claims};
 use super::{Credential, pass};
 use crate::authz::{self, Admission, Facts, Verdict};
-use crate::config::{Client, Fact};
+use crate::config::{AuthMethod, Client, Fact};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::Request;
@@ -297,18 +297,14 @@ async fn signed<'a>(
     Ok((jws, claims))
 }
 
-/// Whether a token has to be asked about here, and where.
-pub fn whom(policy: &Policy, token: &str) -> Option<Whom> {
-    use crate::config::AuthMethod::{Bearer, Introspection, Userinfo};
+/// Where tokens are asked about, if anywhere.
+pub fn whom(policy: &Policy) -> Option<Whom> {
     let methods = &policy.config.methods;
-    let whom = if methods.has(Introspection) {
-        Whom::Introspection
-    } else if methods.has(Userinfo) {
-        Whom::Userinfo
+    if methods.has(AuthMethod::Introspection) {
+        Some(Whom::Introspection)
+    } else if methods.has(AuthMethod::Userinfo) {
+        Some(Whom::Userinfo)
     } else {
-        return None;
-    };
-    // A JWT is judged here, where that is on.
-    let is_jwt = || token.bytes().filter(|byte| *byte == b'.').count() == 2;
-    (!methods.has(Bearer) || !is_jwt()).then_some(whom)
+        None
+    }
 }
