@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::authz::Verdict;
 use crate::cache::{Budget, VerdictCache};
-use crate::config::{AuthMethod, Client, ClientAuth, Config, Secret, Then};
+use crate::config::{AuthMethod, Client, ClientAuth, Config, Secret, TENANT, Then};
 use crate::failure::{Kind, Refusal};
 use crate::flow::recent::Recent;
 use crate::flow::refresh::Refreshed;
@@ -45,6 +45,8 @@ pub struct Policy {
     pub introspected: Recent<Verdict>,
     /// What the userinfo endpoint said of tokens.
     pub informed: Recent<Verdict>,
+    /// What Kong's Admin API said of tokens.
+    pub kong_tokens: Recent<Verdict>,
     /// What the token endpoint gave for what was shown.
     pub granted: Recent<Granted>,
     /// What refresh tokens brought a moment ago.
@@ -116,6 +118,7 @@ impl Policy {
             opened: cache(),
             introspected: Recent::new(shared.budget.clone()),
             informed: Recent::new(shared.budget.clone()),
+            kong_tokens: Recent::new(shared.budget.clone()),
             granted: Recent::new(shared.budget.clone()),
             refreshed: beside.refreshed.clone(),
             secrets: beside.secrets.clone(),
@@ -309,7 +312,9 @@ impl Policy {
         // A refresh is nobody's request in particular: the host's mark tells it from others.
         self.secrets
             .random(&self.config, host, &Request::default(), &mut random)?;
+        // What stands for many tenants names nobody.
         let issuer = metadata.issuer.as_deref();
+        let issuer = issuer.filter(|issuer| !issuer.contains(TENANT));
         Ok(AssertionFacts {
             audience: issuer.unwrap_or(&self.config.provider.issuer.identifier),
             now: host.now(),

@@ -54,13 +54,14 @@ pub(super) fn read(
     let mut errors = Vec::new();
     let mut routes = members.remove("routes").unwrap_or_default();
     resolve_members(&mut members, "config.", env, &mut errors);
+    let warnings = rename(&mut members, &mut errors);
     resolve_routes(&mut routes, env, &mut errors);
     fields::judge("", "config.", &members, &mut errors);
     Ok(Document {
         members,
         routes,
         errors,
-        warnings: Vec::new(),
+        warnings,
     })
 }
 
@@ -100,6 +101,38 @@ fn resolve_routes(
             route.insert("config".to_owned(), overlay);
         }
     }
+}
+
+/// Reads old names as the new ones, and says so once (specification section 22, deprecated names).
+pub(super) fn rename(
+    members: &mut Map<String, Value>,
+    errors: &mut Vec<ConfigError>,
+) -> Vec<Warning> {
+    let mut moved = Vec::new();
+    for (old, now) in fields::renamed() {
+        let Some(value) = members.remove(old).filter(|value| !value.is_null()) else {
+            continue;
+        };
+        if members.get(now).is_some_and(|value| !value.is_null()) {
+            errors.push(ConfigError {
+                path: format!("config.{old}"),
+                message: format!("is the old name of `{now}`, which is set as well; remove it"),
+            });
+            continue;
+        }
+        members.insert(now.to_owned(), value);
+        moved.push(format!("`{old}` as `{now}`"));
+    }
+    if moved.is_empty() {
+        return Vec::new();
+    }
+    vec![Warning {
+        path: "config".to_owned(),
+        message: format!(
+            "has old names, which are read as new ones: {}; write the new ones",
+            moved.join(", ")
+        ),
+    }]
 }
 
 /// Replaces references in all texts below `value` and drops the null members of objects.

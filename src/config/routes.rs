@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::document::Document;
+use super::document::{self, Document};
 use super::error::{ConfigError, MOST_ERRORS, Warning};
 use super::reader::Reader;
 use super::{Config, fields};
@@ -454,6 +454,7 @@ pub(super) fn lay(
         if errors.len() >= MOST_ERRORS {
             break;
         }
+        let (own, document) = overlaid(members, own);
         let place = |path: &str| {
             let rest = path.strip_prefix("config").unwrap_or(path);
             format!("config.routes[{index}].config{rest}")
@@ -461,9 +462,9 @@ pub(super) fn lay(
         let is_own = |path: &str| {
             let rest = path.strip_prefix("config.").unwrap_or(path);
             let name = rest.split(['.', '[']).next().unwrap_or_default();
-            own.contains_key(name)
+            path == "config" || own.contains_key(name)
         };
-        match Config::of(overlaid(members, &own)) {
+        match Config::of(document) {
             Ok((config, found)) => {
                 let then = Then::Overlay(Rc::new(config));
                 let found = found.into_iter().filter(|warning| is_own(&warning.path));
@@ -488,18 +489,24 @@ pub(super) fn lay(
     routes
 }
 
-/// Whole members at a time; a null puts the default in force (or switches it off, where a null does).
-fn overlaid(members: &Map<String, Value>, own: &Map<String, Value>) -> Document {
-    let mut whole = members.clone();
+/// Whole members at a time; a null puts the default in force (or switches it off, where a null does). Gives the
+/// route's own members under the names that they have now.
+fn overlaid(
+    members: &Map<String, Value>,
+    mut own: Map<String, Value>,
+) -> (Map<String, Value>, Document) {
     let mut errors = Vec::new();
-    fields::judge("", "config.", own, &mut errors);
-    // Told already: they cannot be overlaid at all.
-    let own = own.iter().filter(|(name, _)| !is_fixed(name));
-    whole.extend(own.map(|(name, value)| (name.clone(), value.clone())));
-    Document {
+    let warnings = document::rename(&mut own, &mut errors);
+    fields::judge("", "config.", &own, &mut errors);
+    let mut whole = members.clone();
+    // What cannot be overlaid was told already.
+    let laid = own.iter().filter(|(name, _)| !is_fixed(name));
+    whole.extend(laid.map(|(name, value)| (name.clone(), value.clone())));
+    let document = Document {
         members: whole,
         routes: Value::Null,
         errors,
-        warnings: Vec::new(),
-    }
+        warnings,
+    };
+    (own, document)
 }

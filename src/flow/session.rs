@@ -184,7 +184,7 @@ fn vouched(policy: &Policy, session: &Session) -> Vouched {
     let discovered = keys
         .as_deref()
         .and_then(|keys| keys.metadata.issuer.as_deref());
-    if Issuers::of(config, discovered).accept(&session.issuer) {
+    if Issuers::of(config, discovered).accept_of_any_tenant(&session.issuer) {
         Vouched::Yes
     } else if keys.is_none() && config.provider.issuers_allowed.is_empty() {
         Vouched::Undiscovered

@@ -135,7 +135,7 @@ pub fn check_issuer(
         return Ok(());
     };
     let issuer = issuer.as_str().unwrap_or_default();
-    if Issuers::of(config, discovered_issuer).accept(issuer) {
+    if Issuers::of(config, discovered_issuer).accept(issuer, claims) {
         return Ok(());
     }
     Err(Refusal::bad_credential(
