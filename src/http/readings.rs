@@ -57,8 +57,10 @@ pub fn readings(path: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(found.into_iter().map(|(reading, _)| reading).collect())
 }
 
+type Step = fn(&[u8]) -> Vec<u8>;
+
 /// What servers do with a path beside decoding it.
-const STEPS: [fn(&[u8]) -> Vec<u8>; 6] = [
+const STEPS: [Step; 6] = [
     with_slashes,
     without_parameters,
     with_single_slashes,
