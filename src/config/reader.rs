@@ -44,11 +44,6 @@ impl Reader {
         }
     }
 
-    /// Judges the members of an object at `at` by the rows that begin with `prefix`.
-    pub(super) fn judge(&mut self, prefix: &str, at: &str, members: &Map<String, Value>) {
-        fields::judge(prefix, &format!("config.{at}."), members, &mut self.errors);
-    }
-
     /// What was read, with the warnings; or the errors.
     pub(super) fn finish<T>(
         mut self,

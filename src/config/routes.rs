@@ -383,7 +383,6 @@ impl Match {
             );
             return Match::default();
         };
-        reader.judge("routes[].match.", &at, &members);
         if members.is_empty() {
             reader.error(
                 &at,
