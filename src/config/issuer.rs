@@ -80,9 +80,8 @@ pub fn issuer_means(expected: &str, issuer: &str, is_tenant: impl Fn(&str) -> bo
         .and_then(|rest| rest.strip_suffix(short(after)));
     // One segment of a path: an id, or a domain.
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    tenant.is_some_and(|tenant| {
-        !tenant.is_empty() && tenant.bytes().all(legal) && is_tenant(tenant)
-    })
+    tenant
+        .is_some_and(|tenant| !tenant.is_empty() && tenant.bytes().all(legal) && is_tenant(tenant))
 }
 
 /// Issuers compare byte for byte, but for one trailing slash (specification section 7.2).

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use crate::config::{Config, issuer_means};
 pub use crate::config::same_issuer;
+use crate::config::{Config, issuer_means};
 use crate::failure::Refusal;
 use crate::host::Time;
 

@@ -12,6 +12,8 @@ use support::provider::Provider;
 use support::raw::{self, Answer};
 use support::upstream::{Seen, Upstream};
 
+pub mod clients;
+
 /// Envoy with the filter, and the API behind it.
 pub struct Gateway {
     /// Two workers, unless the test changed that.

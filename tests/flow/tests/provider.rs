@@ -204,11 +204,17 @@ fn an_issuer_for_many_tenants_is_that_of_the_tokens_tenant() {
     let of = |named: &str, tid: Value| json!({"iss": format!("https://idp.test/{named}/v2.0"), "tid": tid});
     for (members, second) in [
         (json!({"verify_issuer": "strict"}), 200),
-        (json!({"issuers_allowed": ["https://idp.test/one/v2.0"]}), 401),
+        (
+            json!({"issuers_allowed": ["https://idp.test/one/v2.0"]}),
+            401,
+        ),
     ] {
         let world = World::new(Dialect::Envoy, 1);
         let issuer = "https://idp.test/common/v2.0";
-        world.put(&format!("{issuer}/.well-known/openid-configuration"), &shared);
+        world.put(
+            &format!("{issuer}/.well-known/openid-configuration"),
+            &shared,
+        );
         world.publish(&["k1"]);
         let members = flow::stage::merged(json!({"issuer": issuer}), members);
         world.route(&flow::stage::config(members));

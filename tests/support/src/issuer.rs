@@ -186,7 +186,9 @@ pub fn encrypted(claims: &Value) -> String {
     random.fill(&mut key).expect("random bytes");
     random.fill(&mut nonce).expect("random bytes");
     let key = UnboundKey::new(&AES_256_GCM, &key).expect("a key");
-    let header = b64(json!({"alg": "dir", "enc": "A256GCM"}).to_string().as_bytes());
+    let header = b64(json!({"alg": "dir", "enc": "A256GCM"})
+        .to_string()
+        .as_bytes());
     let mut text = claims.to_string().into_bytes();
     let tag = LessSafeKey::new(key)
         .seal_in_place_separate_tag(

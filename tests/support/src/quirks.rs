@@ -194,7 +194,8 @@ pub const ENTRA: Like = Like {
                     (USERINFO, "/oidc/userinfo"),
                 ];
                 habits.id_claims = json!({"tid": TENANT, "ver": "2.0", "oid": "alex-oid", "azp": null, "scope": null});
-                habits.access_claims = json!({"tid": TENANT, "ver": "2.0", "oid": "alex-oid", "aud": "kong"});
+                habits.access_claims =
+                    json!({"tid": TENANT, "ver": "2.0", "oid": "alex-oid", "aud": "kong"});
                 habits.untold = vec!["introspection_endpoint", "code_challenge_methods_supported"];
             },
         ),

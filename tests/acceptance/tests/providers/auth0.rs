@@ -17,7 +17,10 @@ fn auth0_trailing_slash() {
     let answer = tokens_of_alex(&provider, CLIENT.1, &[("audience", API)]);
     let token = access_token(&answer);
     for issuer in [provider.issuer(), provider.host()] {
-        let gateway = api(&provider, json!({"issuer": issuer, "verify_issuer": "strict"}));
+        let gateway = api(
+            &provider,
+            json!({"issuer": issuer, "verify_issuer": "strict"}),
+        );
         gateway.admits(token);
         gateway.refuses(&tampered(token));
     }
@@ -79,7 +82,10 @@ fn ex_03_the_audience_reaches_the_token_endpoint_of_auth0() {
         let form = pair(secret);
         let length = form.len().to_string();
         let headers = [
-            ("content-type", b"application/x-www-form-urlencoded".as_slice()),
+            (
+                "content-type",
+                b"application/x-www-form-urlencoded".as_slice(),
+            ),
             ("content-length", length.as_bytes()),
             ("connection", b"close"),
         ];

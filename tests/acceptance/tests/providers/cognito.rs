@@ -88,10 +88,18 @@ fn by_callback(provider: &Provider, members: Value) {
     let mut browser = Browser::new();
     let page = browser.get(&gateway.url("/page"));
     gateway.asks_to_log_in(&page);
-    assert!(page.answer.header("set-cookie").expect("a cookie").contains("; Secure"));
+    assert!(
+        page.answer
+            .header("set-cookie")
+            .expect("a cookie")
+            .contains("; Secure")
+    );
     let back = browser.get(page.location().expect("a place").as_str());
     let place = back.location().expect("a callback");
-    assert!(place.as_str().starts_with("https://app.test/callback?"), "{place}");
+    assert!(
+        place.as_str().starts_with("https://app.test/callback?"),
+        "{place}"
+    );
     let query = place.query().expect("a code");
     let done = browser.get(&gateway.url(&format!("/callback?{query}")));
     gateway.answered(&done.answer, 302);
@@ -128,7 +136,10 @@ fn cognito_public_client() {
     let provider = COGNITO.start_with(&["public_client"]);
     let public = json!({"client_secret": null, "client_auth": ["none"]});
     let pkce = json!({"require_proof_key_for_code_exchange": true});
-    enters(&gateway(&provider, acceptance::merged(public.clone(), pkce.clone())));
+    enters(&gateway(
+        &provider,
+        acceptance::merged(public.clone(), pkce.clone()),
+    ));
     does_not_begin(&gateway(&provider, public));
     let with_secret = gateway(&provider, pkce);
     ends(&with_secret, 500, "invalid_client");

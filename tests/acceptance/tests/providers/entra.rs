@@ -14,7 +14,8 @@ use super::{
 const OWN: &str = "kong/.default";
 
 fn gateway(provider: &Provider, members: Value) -> Gateway {
-    let base = json!({"client_secret": [ENTRA_SECRET], "scopes": ["openid", "email", "profile", OWN]});
+    let base =
+        json!({"client_secret": [ENTRA_SECRET], "scopes": ["openid", "email", "profile", OWN]});
     super::gateway(provider, merged(base, members))
 }
 
@@ -131,7 +132,8 @@ fn entra_refresh_by_scope() {
 #[test]
 fn entra_secret_with_reserved_letters() {
     let provider = ENTRA.start();
-    let basic = |secret: &str| json!({"client_secret": [secret], "client_auth": ["client_secret_basic"]});
+    let basic =
+        |secret: &str| json!({"client_secret": [secret], "client_auth": ["client_secret_basic"]});
     enters(&gateway(&provider, basic(ENTRA_SECRET)));
     let encoded = "a~secret%2Bwith%2Freserved%3Dletters%2541";
     let twice = gateway(&provider, basic(encoded));

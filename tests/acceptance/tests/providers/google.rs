@@ -6,9 +6,7 @@ use support::issuer::SigningKey;
 use support::provider::{CLIENT, JWKS, Provider, TOKEN, USERINFO};
 use support::quirks::GOOGLE;
 
-use super::{
-    access_token, api, ends, enters, forbids, gateway, says, token_of, tokens_of_alex,
-};
+use super::{access_token, api, ends, enters, forbids, gateway, says, token_of, tokens_of_alex};
 
 fn tokens(provider: &Provider) -> Value {
     tokens_of_alex(provider, CLIENT.1, &[("scope", "openid email")])
@@ -121,7 +119,15 @@ fn google_hd() {
     let provider = GOOGLE.start_with(&["hd"]);
     let of = |domain: &str| json!({"domains": [domain]});
     enters(&gateway(&provider, of("example.test")));
-    ends(&gateway(&provider, of("other.test")), 403, "domain_not_allowed");
+    ends(
+        &gateway(&provider, of("other.test")),
+        403,
+        "domain_not_allowed",
+    );
     let private = GOOGLE.start();
-    ends(&gateway(&private, of("example.test")), 403, "domain_not_allowed");
+    ends(
+        &gateway(&private, of("example.test")),
+        403,
+        "domain_not_allowed",
+    );
 }

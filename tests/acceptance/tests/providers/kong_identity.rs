@@ -79,12 +79,8 @@ fn without_principals(provider: &Provider) -> Gateway {
 fn ht_22a_a_client_gets_in_without_principals() {
     let provider = start();
     let gateway = without_principals(&provider);
-    let show = |secret: &str| {
-        gateway.get(
-            "/anything",
-            &[("authorization", &basic(ROBOT.0, secret))],
-        )
-    };
+    let show =
+        |secret: &str| gateway.get("/anything", &[("authorization", &basic(ROBOT.0, secret))]);
     for _ in 0..2 {
         gateway.forwarded_as(&show(ROBOT.1), ROBOT.0);
     }

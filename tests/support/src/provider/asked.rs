@@ -30,7 +30,11 @@ impl Logins {
             "iat": now(),
             "token_introspection": said,
         });
-        self.signed("token-introspection+jwt", &claims, "application/token-introspection+jwt")
+        self.signed(
+            "token-introspection+jwt",
+            &claims,
+            "application/token-introspection+jwt",
+        )
     }
 
     pub(super) fn userinfo(&self, authorization: Option<&str>, accept: &str) -> Own {

@@ -175,7 +175,10 @@ impl Logins {
             return Own::error("redirect_mismatch", "a callback has to be https");
         }
         if self.habits.secret.is_none() && get("code_challenge").is_none() {
-            return Own::error("invalid_request", "a public client without a code_challenge");
+            return Own::error(
+                "invalid_request",
+                "a public client without a code_challenge",
+            );
         }
         let code = self.next("code");
         let mut grant = Grant::of(CLIENT.0, PERSON, asked);
