@@ -1,7 +1,7 @@
 //! Discovery, key sets and a provider that misbehaves (specification sections 7.1, 7.2 and 16).
 
-use flow::stage::{DISCOVERY, ISSUER, KEYS, config, key};
 use flow::assertion::client_jwk;
+use flow::stage::{DISCOVERY, ISSUER, KEYS, config, key};
 use flow::{Behaviour, Dialect, Request, World};
 use oidc_filter::host::{Counter, Level};
 use serde_json::{Value, json};
