@@ -9,11 +9,12 @@ use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{
-    Credential, Outcome, asked, authorization_code, bearer, login, logout, refresh, search,
-    session, token_request,
+    Credential, Outcome, asked, authorization_code, bearer, kong_oauth2, login, logout, refresh,
+    search, session, token_request,
 };
 use crate::host::{Counter, Host, Level, Task};
 use crate::http::{Body, Request, Response};
+use crate::kong_admin::ShownToken;
 use crate::oauth::client_choice;
 use crate::policy::Policy;
 use crate::session::Opened;
@@ -59,6 +60,8 @@ enum Next {
     Discover,
     /// Its token is not known yet.
     Verify(Credential<'static>),
+    /// Kong has to be asked about its token.
+    AskKong(Credential<'static>),
     /// The provider has to be asked about its token.
     AskAbout(Credential<'static>, asked::Whom),
     /// The provider has to give tokens for what it shows.
@@ -138,9 +141,7 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         Ok(session::Outcome::Undiscovered) => return Next::Discover,
         Err(refusal) => return decided(Err(refusal)),
     }
-    let takes_tokens = TOKEN_METHODS
-        .iter()
-        .any(|method| policy.config.methods.has(*method));
+    let takes_tokens = policy.config.methods.take_tokens();
     let mut token = bearer::find(&policy.config, request).filter(|_| takes_tokens);
     if token.is_none() && wants_body(policy, request, takes_tokens) {
         return Next::ReadBody;
@@ -148,13 +149,14 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     if token.is_none() && takes_tokens {
         token = bearer::find_behind(&policy.config, request);
     }
-    let token = token.map(|credential| (asked::whom(policy, &credential.token), credential));
-    let as_client = token.as_ref().is_none_or(|(whom, _)| whom.is_some());
+    let token = token.map(|credential| (Judge::of(policy, &credential.token), credential));
+    let as_client = |judge: &Judge| matches!(judge, Judge::Provider(_));
+    let as_client = token.as_ref().is_none_or(|(judge, _)| as_client(judge));
     if as_client && may_choose_by_body(policy, request) {
         return Next::ReadBody;
     }
-    if let Some((whom, credential)) = token {
-        return by_token(policy, host, request, credential, whom);
+    if let Some((judge, credential)) = token {
+        return by_token(policy, host, request, credential, judge);
     }
     if let Some(shown) = search::find(&policy.config, request) {
         return Next::AskForTokens(shown);
@@ -171,12 +173,36 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     }
 }
 
-/// The methods that take what stands in the places of a bearer token.
-const TOKEN_METHODS: [AuthMethod; 3] = [
-    AuthMethod::Bearer,
-    AuthMethod::Introspection,
-    AuthMethod::Userinfo,
-];
+/// Who judges a token.
+enum Judge {
+    /// We do.
+    Us,
+    /// Kong does: it issued it.
+    Kong,
+    /// The provider does.
+    Provider(asked::Whom),
+}
+
+impl Judge {
+    /// By the fixed precedence of the methods (specification section 3), each of which takes what may be its own:
+    /// `bearer` a JWT, `kong_oauth2` what Kong may have issued, the others any token. Whatever is nobody's goes to
+    /// the first of them, which says why it is no good.
+    fn of(policy: &Policy, token: &str) -> Judge {
+        let methods = &policy.config.methods;
+        let is_jwt = token.bytes().filter(|byte| *byte == b'.').count() == 2;
+        if methods.has(AuthMethod::Bearer) && is_jwt {
+            return Judge::Us;
+        }
+        if methods.has(AuthMethod::KongOauth2) && ShownToken::new(token).is_some() {
+            return Judge::Kong;
+        }
+        match asked::whom(policy) {
+            Some(whom) => Judge::Provider(whom),
+            None if methods.has(AuthMethod::Bearer) => Judge::Us,
+            None => Judge::Kong,
+        }
+    }
+}
 
 /// A token was shown: it is known, or has to be verified, or asked about.
 fn by_token(
@@ -184,15 +210,21 @@ fn by_token(
     host: &dyn Host,
     request: &Request,
     credential: Credential<'_>,
-    whom: Option<asked::Whom>,
+    judge: Judge,
 ) -> Next {
     let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
-    match whom {
-        Some(whom) => match asked::from_cache(policy, host, request, &credential, whom) {
+    match judge {
+        Judge::Provider(whom) => {
+            match asked::from_cache(policy, host, request, &credential, whom) {
+                Some(outcome) => decided(outcome),
+                None => Next::AskAbout(credential.into_owned(), whom),
+            }
+        }
+        Judge::Kong => match kong_oauth2::from_cache(policy, host, request, &credential) {
             Some(outcome) => decided(outcome),
-            None => Next::AskAbout(credential.into_owned(), whom),
+            None => Next::AskKong(credential.into_owned()),
         },
-        None => match bearer::from_cache(policy, host, request, &credential) {
+        Judge::Us => match bearer::from_cache(policy, host, request, &credential) {
             Some(outcome) => decided(outcome),
             None => Next::Verify(credential.into_owned()),
         },
@@ -307,6 +339,9 @@ async fn finish(
         }
         Next::Verify(credential) => {
             bearer::authenticate(&policy, &host, &request, &credential).await
+        }
+        Next::AskKong(credential) => {
+            kong_oauth2::authenticate(&policy, &host, &request, &credential).await
         }
         Next::AskAbout(credential, whom) => {
             asked::authenticate(&policy, &host, &request, &credential, whom).await

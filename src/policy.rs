@@ -41,6 +41,8 @@ pub struct Policy {
     pub introspected: Recent<Verdict>,
     /// What the userinfo endpoint said of tokens.
     pub informed: Recent<Verdict>,
+    /// What Kong's Admin API said of tokens.
+    pub kong_tokens: Recent<Verdict>,
     /// What the token endpoint gave for what was shown.
     pub granted: Recent<Granted>,
     /// What refresh tokens brought a moment ago.
@@ -73,6 +75,7 @@ impl Policy {
             opened: cache(),
             introspected: Recent::new(shared.budget.clone()),
             informed: Recent::new(shared.budget.clone()),
+            kong_tokens: Recent::new(shared.budget.clone()),
             granted: Recent::new(shared.budget.clone()),
             refreshed: Refreshed::default(),
             secrets: Secrets::default(),

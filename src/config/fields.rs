@@ -113,7 +113,6 @@ pub(super) fn judge(
             continue;
         };
         match (&field.state, value) {
-            (State::Honoured | State::Renamed(_), _) | (_, Value::Null) => {}
             (_, Value::Object(block)) if field.is_block() => {
                 judge(
                     &format!("{}.", field.path),
@@ -122,6 +121,7 @@ pub(super) fn judge(
                     errors,
                 );
             }
+            (State::Honoured | State::Renamed(_), _) | (_, Value::Null) => {}
             (_, value) if is_default(field, value) => {}
             (state, _) => errors.push(ConfigError {
                 path,

@@ -77,7 +77,7 @@ fn object(prefix: &str) -> Value {
 fn is_required(field: &Field) -> bool {
     matches!(
         field.path,
-        "issuer" | "upstream_headers[].header" | "upstream_headers[].path"
+        "issuer" | "kong_admin.url" | "upstream_headers[].header" | "upstream_headers[].path"
     )
 }
 

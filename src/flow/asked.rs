@@ -300,18 +300,14 @@ async fn signed<'a>(
     Ok((jws, claims))
 }
 
-/// Whether a token has to be asked about here, and where.
-pub fn whom(policy: &Policy, token: &str) -> Option<Whom> {
-    use AuthMethod::{Bearer, Introspection, Userinfo};
+/// Where tokens are asked about, if anywhere.
+pub fn whom(policy: &Policy) -> Option<Whom> {
     let methods = &policy.config.methods;
-    let whom = if methods.has(Introspection) {
-        Whom::Introspection
-    } else if methods.has(Userinfo) {
-        Whom::Userinfo
+    if methods.has(AuthMethod::Introspection) {
+        Some(Whom::Introspection)
+    } else if methods.has(AuthMethod::Userinfo) {
+        Some(Whom::Userinfo)
     } else {
-        return None;
-    };
-    // A JWT is judged here, where that is on.
-    let is_jwt = || token.bytes().filter(|byte| *byte == b'.').count() == 2;
-    (!methods.has(Bearer) || !is_jwt()).then_some(whom)
+        None
+    }
 }

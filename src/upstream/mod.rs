@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::authz::{claim, text_values};
-use crate::config::{AuthMethod, Config, Fact, Place as Where, TokenHeader};
+use crate::config::{Config, Fact, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, Place, bearer};
 use crate::host::Abilities;
@@ -148,7 +148,7 @@ impl Edits {
         config: &Config,
         abilities: Abilities,
     ) -> Result<(), Refusal> {
-        if !config.methods.has(AuthMethod::Bearer) {
+        if !config.methods.take_tokens() {
             return Ok(());
         }
         for name in bearer::header_names(config) {
@@ -262,11 +262,26 @@ pub fn claim_headers(sources: &[&Value], config: &Config) -> Vec<Pair> {
 pub fn fact_headers(config: &Config, value: impl Fn(Fact) -> Option<String>) -> Vec<Pair> {
     let headers = config.upstream.fact_headers.iter();
     headers
-        .filter_map(|(fact, name)| {
-            let value = strip_controls(value(*fact)?.as_bytes());
-            (!value.is_empty()).then(|| (name.clone().into_bytes(), value))
-        })
+        .filter_map(|(fact, name)| text_header(name, &value(*fact)?))
         .collect()
+}
+
+/// The headers that tell who somebody is in Kong (specification section 9.1). What is not there sets nothing.
+pub fn consumer_headers(id: &str, username: Option<&str>, custom_id: Option<&str>) -> Vec<Pair> {
+    [
+        ("x-consumer-id", Some(id)),
+        ("x-consumer-username", username),
+        ("x-consumer-custom-id", custom_id),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| text_header(name, value?))
+    .collect()
+}
+
+/// A header with this text. An empty one is none.
+pub fn text_header(name: &str, text: &str) -> Option<Pair> {
+    let value = strip_controls(text.as_bytes());
+    (!value.is_empty()).then(|| (name.as_bytes().to_vec(), value))
 }
 
 fn header_value(value: &Value) -> Vec<u8> {

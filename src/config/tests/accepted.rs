@@ -16,7 +16,7 @@ fn defaults_are_kongs() {
     assert_eq!(config.provider.rediscovery_lifetime, 30);
     assert_eq!(config.provider.verify_issuer, IssuerCheck::Warn);
     assert_eq!(config.provider.timeout_ms, 10_000);
-    // What calls the provider as our client is left out without one; and one is not built.
+    // What calls the provider as our client is left out without one, and what needs Kong's Admin API without that.
     assert_eq!(
         config.methods.enabled,
         [
@@ -75,7 +75,8 @@ fn defaults_are_kongs() {
         .map(|warning| warning.path.as_str())
         .collect();
     assert_eq!(paths, ["config.auth_methods", "config.auth_methods"]);
-    assert!(warnings[0].message.contains("authorization_code"));
+    assert!(warnings[0].message.contains("kong_oauth2"));
+    assert!(warnings[1].message.contains("authorization_code"));
 }
 
 #[test]
