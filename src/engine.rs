@@ -54,6 +54,8 @@ enum Next {
     Logout,
     /// Its session needs new tokens.
     Renew(Box<Opened>),
+    /// Its session's tokens are to be verified again.
+    Reverify(Box<Opened>),
     /// It is judged when the provider's metadata is known.
     Discover,
     /// Its token is not known yet.
@@ -134,6 +136,7 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         Ok(session::Outcome::None) => {}
         Ok(session::Outcome::Decided(outcome)) => return decided(*outcome),
         Ok(session::Outcome::Renew(opened)) => return Next::Renew(opened),
+        Ok(session::Outcome::Reverify(opened)) => return Next::Reverify(opened),
         Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
         Ok(session::Outcome::Undiscovered) => return Next::Discover,
         Err(refusal) => return decided(Err(refusal)),
@@ -248,11 +251,15 @@ fn may_choose_by_body(policy: &Policy, request: &Request) -> bool {
 
 /// A session that came to its end: a navigation logs in again, anything else is told (C24).
 fn after_session(policy: &Policy, host: &dyn Host, request: &Request, reason: Refusal) -> Next {
-    if policy.logs_in() && request.is_navigation() && request.can_be_redirected() {
+    if logs_in_again(policy, request) {
         Next::LogIn(reason)
     } else {
         Next::Decided(conclude(policy, host, request, Err(reason)))
     }
+}
+
+fn logs_in_again(policy: &Policy, request: &Request) -> bool {
+    policy.logs_in() && request.is_navigation() && request.can_be_redirected()
 }
 
 /// The rest of the steps, for what has to be waited for.
@@ -306,6 +313,14 @@ async fn finish(
             Ok(reply) => return Decision::Reply(reply),
             Err(refusal) => Err(refusal),
         },
+        Next::Reverify(opened) => {
+            match session::reverified(&policy, &host, &request, &opened).await {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return over(&policy, &host, &request, reason).await;
+                }
+                outcome => outcome,
+            }
+        }
         Next::Renew(opened) => {
             let is_good =
                 |host: &dyn Host| session::is_good_still(&policy, &opened.session, host.now());
@@ -317,13 +332,9 @@ async fn finish(
                     if (reason.kind == Kind::Unexpected || reason.code == refresh::OVER)
                         && is_good(&*host) =>
                 {
-                    session::kept(&policy, &*host, &request, &opened.session)
+                    session::kept(&policy, &host, &request, &opened.session).await
                 }
-                Err(reason) => match after_session(&policy, &*host, &request, reason) {
-                    Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
-                    Next::Decided(decision) => return decision,
-                    _ => Err(Refusal::unexpected("no_step", "a session led nowhere")),
-                },
+                Err(reason) => return over(&policy, &host, &request, reason).await,
             }
         }
         Next::Verify(credential) => {
@@ -361,6 +372,20 @@ fn by_form(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         return Next::Logout;
     }
     judge(policy, host, request)
+}
+
+/// The same, when it came while the request waited.
+async fn over(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    reason: Refusal,
+) -> Decision {
+    if logs_in_again(policy, request) {
+        log_in(policy, host, request, &reason).await
+    } else {
+        refuse(policy, &**host, request, &reason)
+    }
 }
 
 async fn log_in(
@@ -432,13 +457,17 @@ fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal
         );
         host.log(level, &line);
     }
-    let ended = match refusal.kind {
+    let failures = &policy.config.failures;
+    let ends = match refusal.kind {
         // What another site can cause must not log anybody out, and of two sessions the planted one would stay.
-        _ if ["foreign_callback", "session_conflict"].contains(&refusal.code) => Vec::new(),
-        Kind::BadCredential | Kind::Forbidden => {
-            session::ended_cookies(policy, host, request).unwrap_or_default()
-        }
-        Kind::NoCredential | Kind::BadRequest | Kind::Unexpected => Vec::new(),
+        _ if ["foreign_callback", "session_conflict"].contains(&refusal.code) => false,
+        Kind::BadCredential => failures.unauthorized_destroys_session,
+        Kind::Forbidden => failures.forbidden_destroys_session,
+        Kind::NoCredential | Kind::BadRequest | Kind::Unexpected => false,
+    };
+    let ended = match ends {
+        true => session::ended_cookies(policy, host, request).unwrap_or_default(),
+        false => Vec::new(),
     };
     Decision::Reply(refusal.answer(&policy.config, request).with_cookies(&ended))
 }

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::authz::Verdict;
 use crate::cache::{Budget, VerdictCache};
-use crate::config::{AuthMethod, Client, ClientAuth, Config, Secret};
+use crate::config::{AuthMethod, Client, ClientAuth, Config, Secret, TENANT};
 use crate::failure::Refusal;
 use crate::flow::recent::Recent;
 use crate::flow::refresh::Refreshed;
@@ -223,7 +223,9 @@ impl Policy {
         // A refresh is nobody's request in particular: the host's mark tells it from others.
         self.secrets
             .random(&self.config, host, &Request::default(), &mut random)?;
+        // What stands for many tenants names nobody.
         let issuer = metadata.issuer.as_deref();
+        let issuer = issuer.filter(|issuer| !issuer.contains(TENANT));
         Ok(AssertionFacts {
             audience: issuer.unwrap_or(&self.config.provider.issuer.identifier),
             now: host.now(),

@@ -64,6 +64,13 @@ impl AuthMethod {
         }
     }
 
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<AuthMethod> {
+        AuthMethod::ALL
+            .into_iter()
+            .find(|method| method.name() == name)
+    }
+
     /// The names of those that this version has: its feature set.
     pub fn built() -> String {
         AuthMethod::ALL.map(AuthMethod::name).join(", ")

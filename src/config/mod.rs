@@ -59,7 +59,7 @@ pub use extras::{ExtraArguments, ExtraHeaders};
 pub use failure::Failures;
 pub use host::{Clusters, HostSettings, RequestBody, SharedData};
 pub use introspection::{IntrospectionAccept, IntrospectionSettings};
-pub use issuer::Issuer;
+pub use issuer::{Issuer, TENANT, issuer_means, same_issuer};
 pub use kong_admin::KongAdmin;
 pub use login::{
     AuthorizationArguments, LoginAction, LoginCookie, LoginSettings, LoginToken, RedirectMode,

@@ -422,7 +422,12 @@ impl Reader {
 }
 
 impl<T> Choices<T> {
-    /// Those that were named. `empty` says what is wrong if none was.
+    /// All that were named.
+    pub(super) fn all(self) -> Vec<T> {
+        self.named
+    }
+
+    /// The same. `empty` says what is wrong if none was.
     pub(super) fn resolve(self, reader: &mut Reader, empty: &str) -> Vec<T> {
         if self.named.is_empty() {
             reader.error(self.name, empty);

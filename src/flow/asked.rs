@@ -230,7 +230,8 @@ async fn introspect(
     let found = match introspection::read_answer(&answer, settings.accept)? {
         IntrospectionAnswer::Claims(claims) => introspected(claims, settings.check_active)?,
         IntrospectionAnswer::Jwt(text) => {
-            let (jws, claims) = signed(policy, host, client, text.expose()).await?;
+            let by = AuthMethod::Introspection;
+            let (jws, claims) = signed(policy, host, client, by, text.expose()).await?;
             let rules = IntrospectionRules {
                 issuers: Issuers::of(config, metadata.issuer.as_deref()),
                 client_id: client_id(client),
@@ -272,7 +273,8 @@ async fn inform(
     let found = match userinfo::read_answer(&answer, settings.accept)? {
         UserinfoAnswer::Claims(claims) => userinfo::userinfo(claims)?,
         UserinfoAnswer::Jwt(text) => {
-            let (jws, claims) = signed(policy, host, client, text.expose()).await?;
+            let by = AuthMethod::Userinfo;
+            let (jws, claims) = signed(policy, host, client, by, text.expose()).await?;
             let issuers = Issuers::of(config, keys.metadata.issuer.as_deref());
             userinfo_in_jwt(&jws, claims, &issuers, client.id.as_deref())?
         }
@@ -285,13 +287,14 @@ async fn signed<'a>(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
     client: &Client,
+    by: AuthMethod,
     text: &'a str,
 ) -> Result<(Jws<'a>, Value), Refusal> {
     // Whoever showed the token has no part in this answer: an error is the provider's.
     let bad = |refusal: Refusal| Refusal::unexpected("answer_not_verified", refusal.reason);
     let jws = Jws::parse(text)
         .map_err(|error| Refusal::unexpected("answer_not_verified", error.to_string()))?;
-    let claims = verified_claims(policy, host, client, &jws, host.now())
+    let claims = verified_claims(policy, host, client, &[by], &jws)
         .await
         .map_err(bad)?;
     Ok((jws, claims))

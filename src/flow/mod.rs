@@ -11,6 +11,7 @@ pub mod logout;
 mod origin;
 pub mod recent;
 pub mod refresh;
+mod reverify;
 pub mod search;
 pub mod session;
 mod token;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::origin::Origin;
 use super::refresh;
+use super::reverify;
 use super::token::{end_by_age, end_of_login};
 use super::{Credential, Place, pass};
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
@@ -32,6 +33,8 @@ pub enum Outcome {
     Decided(Box<Result<(Admission, Edits), Refusal>>),
     /// Its access token is to be renewed first.
     Renew(Box<Opened>),
+    /// Its tokens are to be verified first ([`reverified`]).
+    Reverify(Box<Opened>),
     /// It has come to its end.
     Over(Refusal),
     /// Whether its issuer counts is known when the provider's metadata is.
@@ -68,10 +71,10 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
     };
     host.count(Counter::SessionOpened);
     let session = &opened.session;
-    let State::Live { renew, touch } = session.state(&policy.config.session.timeouts, now) else {
+    if let State::Ended(_) = session.state(&policy.config.session.timeouts, now) {
         // As if it were not there: whoever comes back after a night logs in again.
         return Ok(Outcome::None);
-    };
+    }
     match vouched(policy, session) {
         Vouched::Yes => {}
         // One of another route, whose rules are wider: none here.
@@ -89,38 +92,75 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
             )));
         }
     }
-    let verdict = Rc::new(verdict(policy, &sessions, session, now));
+    if policy.config.verification.reverify {
+        return Ok(Outcome::Reverify(opened));
+    }
+    let (verdict, downstream, quiet) = used(policy, host, request, &sessions, &opened, now)?;
+    if quiet > 0 {
+        policy
+            .opened
+            .borrow_mut()
+            .put(&key, verdict.clone(), quiet, now);
+    }
+    let decided = conclude(policy, host, request, &verdict, downstream, now);
+    Ok(Outcome::Decided(Box::new(decided)))
+}
+
+/// What a good session is worth, the cookie that its use asks for, and for how many seconds nothing of that
+/// changes.
+fn used(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    sessions: &Sessions,
+    opened: &Opened,
+    now: Time,
+) -> Result<(Rc<Verdict>, Downstream, u64), Refusal> {
+    let session = &opened.session;
+    let settings = &policy.config.session;
+    let verdict = Rc::new(verdict(policy, sessions, session, now));
     let mut downstream = Downstream::default();
-    if (renew || touch)
-        && !policy
-            .config
-            .session
-            .disabled_for
-            .contains(&AuthMethod::Session)
-    {
+    let (renew, touch) = match session.state(&settings.timeouts, now) {
+        State::Live { renew, touch } => (renew, touch),
+        State::Ended(_) => (false, false),
+    };
+    if (renew || touch) && !settings.disabled_for.contains(&AuthMethod::Session) {
         let mut next = session.clone();
         if renew {
             next.renew(now);
         } else {
             next.touch(now);
         }
-        downstream.cookies = written(policy, host, request, &sessions, &next, Some(&opened))?;
+        downstream.cookies = written(policy, host, request, sessions, &next, Some(opened))?;
         downstream.refresh_mark = session.refresh_token.as_deref().map(refresh::mark);
-    } else {
-        // Not in a moment when a header tells how many seconds are left.
-        let quiet = session.quiet(&policy.config.session.timeouts, now);
-        let ttl = if policy.config.session.request_headers.is_empty() {
-            quiet.map_or(CACHED, |quiet| quiet.min(CACHED))
-        } else {
-            0
-        };
-        policy
-            .opened
-            .borrow_mut()
-            .put(&key, verdict.clone(), ttl, now);
+        return Ok((verdict, downstream, 0));
     }
-    let decided = conclude(policy, host, request, &verdict, downstream, now);
-    Ok(Outcome::Decided(Box::new(decided)))
+    // Not in a moment when a header tells how many seconds are left.
+    let quiet = match settings.request_headers.is_empty() {
+        true => session
+            .quiet(&settings.timeouts, now)
+            .map_or(CACHED, |quiet| quiet.min(CACHED)),
+        false => 0,
+    };
+    Ok((verdict, downstream, quiet))
+}
+
+/// Judges the request by a session whose tokens are verified once more (`reverify`).
+pub async fn reverified(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    opened: &Opened,
+) -> Result<(Admission, Edits), Refusal> {
+    reverify::tokens(policy, host, &opened.session).await?;
+    let sessions = policy.sessions(&**host)?.ok_or_else(no_sessions)?;
+    let now = host.now();
+    let (verdict, downstream, _) = used(policy, &**host, request, &sessions, opened, now)?;
+    conclude(policy, &**host, request, &verdict, downstream, now)
+}
+
+fn no_sessions() -> Refusal {
+    Refusal::unexpected("no_sessions", "sessions are off")
 }
 
 /// The longest that an opened session is not opened again, in seconds.
@@ -143,7 +183,7 @@ fn vouched(policy: &Policy, session: &Session) -> Vouched {
     let discovered = keys
         .as_deref()
         .and_then(|keys| keys.metadata.issuer.as_deref());
-    if Issuers::of(config, discovered).accept(&session.issuer) {
+    if Issuers::of(config, discovered).accept_of_any_tenant(&session.issuer) {
         Vouched::Yes
     } else if keys.is_none() && config.provider.issuers_allowed.is_empty() {
         Vouched::Undiscovered
@@ -160,9 +200,7 @@ pub fn renewed(
     opened: &Opened,
     next: &Session,
 ) -> Result<(Admission, Edits), Refusal> {
-    let Some(sessions) = policy.sessions(host)? else {
-        return Err(Refusal::unexpected("no_sessions", "sessions are off"));
-    };
+    let sessions = policy.sessions(host)?.ok_or_else(no_sessions)?;
     let now = host.now();
     let verdict = verdict(policy, &sessions, next, now);
     let downstream = Downstream {
@@ -174,15 +212,17 @@ pub fn renewed(
 
 /// Judges the request by a session that could not be renewed and is good still. It brings no cookie: the
 /// client may have a newer one by now.
-pub fn kept(
-    policy: &Policy,
-    host: &dyn Host,
+pub async fn kept(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
     request: &Request,
     session: &Session,
 ) -> Result<(Admission, Edits), Refusal> {
-    let Some(sessions) = policy.sessions(host)? else {
-        return Err(Refusal::unexpected("no_sessions", "sessions are off"));
-    };
+    if policy.config.verification.reverify {
+        reverify::tokens(policy, host, session).await?;
+    }
+    let host = &**host;
+    let sessions = policy.sessions(host)?.ok_or_else(no_sessions)?;
     let now = host.now();
     let verdict = verdict(policy, &sessions, session, now);
     conclude(policy, host, request, &verdict, Downstream::default(), now)

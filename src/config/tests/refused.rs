@@ -136,11 +136,6 @@ fn unbuilt_fields_are_refused_at_any_other_value() {
             "Konnect",
         ),
         (
-            json!({ "audience": ["api"] }),
-            "config.audience",
-            "audience_required",
-        ),
-        (
             json!({ "consumer_claim": ["sub"] }),
             "config.consumer_claim",
             "consumer_claims",
