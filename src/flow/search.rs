@@ -84,8 +84,8 @@ pub fn find(config: &Config, request: &Request) -> Option<Shown> {
         .refresh_token
         .as_ref()
         .filter(|_| config.methods.has(AuthMethod::RefreshToken));
-    if let Some(shown) = refresh.and_then(|named| refresh_token(named, request)) {
-        return Some(shown);
+    if let Some((token, place)) = refresh.and_then(|named| token(named, request)) {
+        return Some(Shown::RefreshToken { token, place });
     }
     let has_password = config.methods.has(AuthMethod::Password);
     let has_client = config.methods.has(AuthMethod::ClientCredentials);
@@ -147,7 +147,28 @@ fn of_pair(
     }
 }
 
-fn refresh_token(named: &Named, request: &Request) -> Option<Shown> {
+/// An ID token that accompanies an access token.
+pub struct IdToken {
+    /// The token.
+    pub token: Secret,
+    /// Where it was found.
+    pub place: Place,
+}
+
+/// The ID token that the request shows (row D `id_token_param_name`): never a credential by itself.
+pub fn id_token(config: &Config, request: &Request) -> Option<IdToken> {
+    let (token, place) = token(config.lookup.id_token.as_ref()?, request)?;
+    Some(IdToken { token, place })
+}
+
+/// Whether one may stand in the body.
+pub fn id_token_in_body(config: &Config) -> bool {
+    let named = config.lookup.id_token.as_ref();
+    named.is_some_and(|named| named.places.contains(&Where::Body))
+}
+
+/// A token with a name of its own.
+fn token(named: &Named, request: &Request) -> Option<(Secret, Place)> {
     let in_header = || {
         let value = one_of(request.headers.all(&named.header))?;
         let (word, rest) = value.split_at_checked(7).unwrap_or_default();
@@ -169,10 +190,7 @@ fn refresh_token(named: &Named, request: &Request) -> Option<Shown> {
         Where::Cookie => None,
     });
     let (token, place) = found?;
-    Some(Shown::RefreshToken {
-        token: Secret::new(token),
-        place,
-    })
+    Some((Secret::new(token), place))
 }
 
 /// A pair in the first of these places that shows both its parts.
