@@ -199,7 +199,7 @@ impl Config {
         let logout = LogoutSettings::read(&mut reader);
         let provider = Provider::read(&mut reader);
         let bearer = Bearer::read(&mut reader);
-        let lookup = Lookup::read(&mut reader);
+        let lookup = Lookup::read(&mut reader, &clients);
         let verification = Verification::read(&mut reader, &clients);
         let authorization = Authorization::read(&mut reader);
         let failures = Failures::read(&mut reader);

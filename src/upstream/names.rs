@@ -1,6 +1,6 @@
 //! The header names that only the gateway may set.
 
-use crate::config::{AuthMethod, Config};
+use crate::config::{AuthMethod, Config, Place};
 use crate::http::same_name;
 use crate::session::is_piece_of;
 
@@ -59,6 +59,12 @@ impl OwnedNames {
                     &mut names.login_cookies,
                     format!("{}_", config.login.cookie.name),
                 );
+            }
+            // Alone it was verified by nobody; with its access token it has `upstream_id_token_header`.
+            let id_token = config.lookup.id_token.as_ref();
+            let id_token = id_token.filter(|named| named.places.contains(&Place::Header));
+            if let Some(named) = id_token.filter(|_| config.methods.hide_credentials) {
+                names.add(&named.header);
             }
         }
         names
