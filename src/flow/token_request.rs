@@ -69,7 +69,7 @@ impl Show {
         match self {
             Show::Password(..) => "password",
             Show::Client(..) => "client_credentials",
-            Show::Assertion(..) => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Show::Assertion(..) => token::ASSERTION_GRANT,
             Show::RefreshToken(_) => "refresh_token",
         }
     }
