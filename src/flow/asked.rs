@@ -10,10 +10,11 @@ use super::recent::{self, Fetch, Fetched, Key, Question, Recent, keep_until, key
 use super::session::claims_of;
 use super::token::{check_times_and_issuer, end_by_age, verified_claims};
 use super::{Credential, pass};
+use crate::account::Who;
 use crate::authz::{self, Admission, Facts, Verdict};
 use crate::config::{AuthMethod, Client, Fact};
 use crate::failure::Refusal;
-use crate::host::{Counter, Host, Time};
+use crate::host::{self, Counter, Endpoint, Host, Time};
 use crate::http::Request;
 use crate::jose::Jws;
 use crate::oauth::claims::{Issuers, date};
@@ -37,6 +38,14 @@ pub enum Whom {
 }
 
 impl Whom {
+    /// The way in.
+    pub fn method(self) -> AuthMethod {
+        match self {
+            Whom::Introspection => AuthMethod::Introspection,
+            Whom::Userinfo => AuthMethod::Userinfo,
+        }
+    }
+
     fn shelf(self) -> recent::Shelf<Verdict> {
         fn introspected(policy: &Policy) -> &Recent<Verdict> {
             &policy.introspected
@@ -195,6 +204,7 @@ async fn fetch(
         rules: by_age.and_then(|_| authz::judge(&claims, config)),
         session_cookie: None,
         token: None,
+        who: Who::of(whom.method(), &claims),
         headers: Rc::from(headers),
     };
     let until = keep_until(&config.caching, end, now);
@@ -223,8 +233,8 @@ async fn introspect(
     let proof = policy.proof(client, settings.auth, supported, metadata, &**host)?;
     let endpoint = policy.form_endpoint(url, proof, extra);
     host.count(Counter::Introspected);
-    let answer = host
-        .call(introspection::call(&endpoint, settings, token))
+    let call = introspection::call(&endpoint, settings, token);
+    let answer = host::call(&**host, Endpoint::Introspection, call)
         .await
         .map_err(|error| Refusal::unexpected("introspection_unreachable", error.to_string()))?;
     let found = match introspection::read_answer(&answer, settings.accept)? {
@@ -266,8 +276,7 @@ async fn inform(
     };
     host.count(Counter::UserinfoAsked);
     let call = userinfo::call(&endpoint, settings.accept, token)?;
-    let answer = host
-        .call(call)
+    let answer = host::call(&**host, Endpoint::Userinfo, call)
         .await
         .map_err(|error| Refusal::unexpected("userinfo_unreachable", error.to_string()))?;
     let found = match userinfo::read_answer(&answer, settings.accept)? {

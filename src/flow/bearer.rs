@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::token::{check_times_and_issuer, end_by_age};
 use super::{Credential, Place, pass};
+use crate::account::Who;
 use crate::authz::{self, Admission, Facts, KeyMark, Verdict};
-use crate::config::{Config, Place as Where};
+use crate::config::{AuthMethod, Config, Place as Where};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::{Request, arguments, cookie_values};
@@ -181,6 +182,7 @@ async fn verify(
         rules: by_age.and_then(|_| authz::judge(&claims, config)),
         session_cookie: session_claim(&claims, config)?,
         token: None,
+        who: Who::of(AuthMethod::Bearer, &claims),
         headers: Rc::from(claim_headers(&[&claims], config)),
     };
     Ok((verdict, config.caching.ttl_of(end.is_some())))

@@ -10,6 +10,7 @@ pub mod kong_oauth2;
 pub mod login;
 pub mod logout;
 mod origin;
+pub mod own_paths;
 pub mod recent;
 pub mod refresh;
 mod reverify;
@@ -45,8 +46,9 @@ fn pass(
     verdict: &Verdict,
     now: Time,
 ) -> Result<(Admission, Edits), Refusal> {
-    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)?;
-    let edits = Edits::authenticated(
+    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)
+        .map_err(|refusal| refusal.about(&verdict.who))?;
+    let mut edits = Edits::authenticated(
         facts.request,
         credential,
         &verdict.headers,
@@ -54,6 +56,7 @@ fn pass(
         &policy.names,
         host.abilities(),
     )?;
+    edits.account.who = Some(verdict.who.clone());
     Ok((admission, edits))
 }
 

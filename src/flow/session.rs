@@ -10,6 +10,7 @@ use super::refresh;
 use super::reverify;
 use super::token::{end_by_age, end_of_login};
 use super::{Credential, Place, pass};
+use crate::account::{Who, shown};
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
 use crate::config::{AuthMethod, Bind, Fact, SessionFact};
 use crate::failure::Refusal;
@@ -269,10 +270,14 @@ fn of_new(
     session: &Session,
     now: Time,
 ) -> Result<Verdict, Refusal> {
-    Ok(match policy.sessions(host)? {
+    let mut verdict = match policy.sessions(host)? {
         Some(sessions) => verdict(policy, &sessions, session, now),
         None => verdict_of_tokens(policy, session, Vec::new(), now),
-    })
+    };
+    if let Some(method) = AuthMethod::named(&session.method) {
+        Rc::make_mut(&mut verdict.who).method = method;
+    }
+    Ok(verdict)
 }
 
 /// Lets the callback of a login go on to the upstream, as a GET with this query.
@@ -476,6 +481,11 @@ fn verdict_of_tokens(
         rules: by_age.and_then(|_| authz::judge(judged, config)),
         session_cookie: None,
         token: session.access_token.as_deref().map(Rc::from),
+        who: Rc::new(Who {
+            method: AuthMethod::Session,
+            subject: shown(&session.subject),
+            client: shown(&session.client_id),
+        }),
         headers: Rc::from(headers),
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use url::Url;
 
 use super::{Headers, strip_controls};
+use crate::account::Account;
 
 /// Our own reply to the client.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +18,33 @@ pub struct Response {
     pub headers: Vec<(&'static str, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+    /// What a client of gRPC gets in the place of status and body.
+    pub grpc: Option<GrpcStatus>,
+    /// What the operator learns of it.
+    pub account: Account,
+}
+
+/// A status of gRPC (its "Status codes and their use in gRPC"), and the words for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcStatus {
+    /// The number.
+    pub code: u8,
+    /// The message.
+    pub message: String,
+}
+
+impl GrpcStatus {
+    /// The message as a header has it (gRPC over HTTP2, "Status-Message").
+    pub fn encoded(&self) -> String {
+        let mut out = String::new();
+        for byte in self.message.bytes() {
+            match byte {
+                b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+                _ => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        out
+    }
 }
 
 impl Response {
@@ -26,6 +54,16 @@ impl Response {
             status,
             headers: vec![("cache-control", b"no-store".to_vec())],
             body: Vec::new(),
+            grpc: None,
+            account: Account::default(),
+        }
+    }
+
+    /// An empty reply that caches may keep: it holds nobody's secret.
+    pub fn cacheable(status: u16, cache_control: &'static [u8]) -> Response {
+        Response {
+            headers: vec![("cache-control", cache_control.to_vec())],
+            ..Response::new(status)
         }
     }
 

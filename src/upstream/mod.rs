@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::account::Account;
 use crate::authz::{claim, text_values};
 use crate::config::{Config, Fact, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
@@ -39,6 +40,8 @@ pub struct Edits {
     pub body: Option<Vec<u8>>,
     /// What the client gets beside the upstream's response.
     pub downstream: Downstream,
+    /// What the operator learns of it.
+    pub account: Account,
 }
 
 /// What happens to the request's query.
@@ -75,6 +78,7 @@ impl Edits {
             as_get: false,
             body: None,
             downstream: Downstream::default(),
+            account: Account::default(),
         };
         edits.hide_cookies(request, &|name| names.owns_cookie(name), abilities)?;
         Ok(edits)
@@ -93,7 +97,15 @@ impl Edits {
             .filter(|_| config.methods.hide_credentials)
             .map(|credential| &credential.place);
         let mut own = Vec::new();
-        let mut keep = None;
+        // Another route may own the name; here it is what the client showed, and it was verified.
+        let mut keep = match credential.map(|credential| &credential.place) {
+            Some(Place::Header(name))
+                if hidden.is_none() && !config.upstream.header_names().any(|own| own == name) =>
+            {
+                Some(name.as_bytes())
+            }
+            _ => None,
+        };
         if let Some((header, credential)) =
             config.upstream.access_token_header.as_ref().zip(credential)
         {
@@ -115,6 +127,7 @@ impl Edits {
             as_get: false,
             body: None,
             downstream: Downstream::default(),
+            account: Account::default(),
         };
         match hidden {
             Some(Place::Header(name)) => {
