@@ -45,6 +45,12 @@ impl OwnedNames {
             names.add(name);
         }
         for config in config.all() {
+            // Alone it was verified by nobody; with its access token it has `upstream_id_token_header`.
+            let id_token = config.lookup.id_token.as_ref();
+            let id_token = id_token.filter(|named| named.places.contains(&Place::Header));
+            if let Some(named) = id_token.filter(|_| config.methods.hide_credentials) {
+                names.add(&named.header);
+            }
             for name in config.upstream.header_names() {
                 names.add(name);
             }
@@ -59,12 +65,6 @@ impl OwnedNames {
                     &mut names.login_cookies,
                     format!("{}_", config.login.cookie.name),
                 );
-            }
-            // Alone it was verified by nobody; with its access token it has `upstream_id_token_header`.
-            let id_token = config.lookup.id_token.as_ref();
-            let id_token = id_token.filter(|named| named.places.contains(&Place::Header));
-            if let Some(named) = id_token.filter(|_| config.methods.hide_credentials) {
-                names.add(&named.header);
             }
         }
         names
