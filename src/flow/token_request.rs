@@ -71,7 +71,6 @@ impl Show {
             Show::Client(..) => "client_credentials",
             Show::Assertion(..) => token::ASSERTION_GRANT,
             Show::RefreshToken(_) => "refresh_token",
-            Show::Assertion(..) => token::ASSERTION_GRANT,
         }
     }
 }
