@@ -8,6 +8,7 @@ use std::rc::Rc;
 use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
+use crate::flow::said::Whom;
 use crate::flow::{
     Credential, Outcome, asked, authorization_code, bearer, login, logout, refresh, search,
     session, token_request,
@@ -53,12 +54,14 @@ enum Next {
     Logout,
     /// Its session needs new tokens.
     Renew(Box<Opened>),
+    /// The provider has to say more of its session's token.
+    AskOfSession(Box<Opened>),
     /// It is judged when the provider's metadata is known.
     Discover,
     /// Its token is not known yet.
     Verify(Credential<'static>),
     /// The provider has to be asked about its token.
-    AskAbout(Credential<'static>, asked::Whom),
+    AskAbout(Credential<'static>, Whom),
     /// The provider has to give tokens for what it shows.
     AskForTokens(search::Shown),
     /// Its visitor has to log in, because of this.
@@ -133,6 +136,7 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         Ok(session::Outcome::Renew(opened)) => return Next::Renew(opened),
         Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
         Ok(session::Outcome::Undiscovered) => return Next::Discover,
+        Ok(session::Outcome::Ask(opened)) => return Next::AskOfSession(opened),
         Err(refusal) => return decided(Err(refusal)),
     }
     let takes_tokens = TOKEN_METHODS
@@ -181,7 +185,7 @@ fn by_token(
     host: &dyn Host,
     request: &Request,
     credential: Credential<'_>,
-    whom: Option<asked::Whom>,
+    whom: Option<Whom>,
 ) -> Next {
     let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
     match whom {
@@ -220,6 +224,23 @@ fn after_session(policy: &Policy, host: &dyn Host, request: &Request, reason: Re
         Next::LogIn(reason)
     } else {
         Next::Decided(conclude(policy, host, request, Err(reason)))
+    }
+}
+
+/// The same, where it was found while waiting.
+async fn session_ended(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    reason: Refusal,
+) -> Decision {
+    match after_session(policy, &**host, request, reason) {
+        Next::LogIn(reason) => log_in(policy, host, request, &reason).await,
+        Next::Decided(decision) => decision,
+        _ => {
+            let refusal = Refusal::unexpected("no_step", "a session led nowhere");
+            refuse(policy, &**host, request, &refusal)
+        }
     }
 }
 
@@ -277,21 +298,33 @@ async fn finish(
         Next::Renew(opened) => {
             let is_good =
                 |host: &dyn Host| session::is_good_still(&policy, &opened.session, host.now());
-            match refresh::renew(&policy, &host, &opened.session, is_good(&*host)).await {
-                Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
+            let judged = match refresh::renew(&policy, &host, &opened.session, is_good(&*host))
+                .await
+            {
+                Ok(renewed) => session::renewed(&policy, &host, &request, &opened, &renewed).await,
                 // A provider that is down ends no session whose tokens are good still. Nor does one that
                 // knows the refresh token no more: another worker may have been faster.
                 Err(reason)
                     if (reason.kind == Kind::Unexpected || reason.code == refresh::OVER)
                         && is_good(&*host) =>
                 {
-                    session::kept(&policy, &*host, &request, &opened.session)
+                    session::kept(&policy, &host, &request, &opened.session).await
                 }
-                Err(reason) => match after_session(&policy, &*host, &request, reason) {
-                    Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
-                    Next::Decided(decision) => return decision,
-                    _ => Err(Refusal::unexpected("no_step", "a session led nowhere")),
-                },
+                Err(reason) => return session_ended(&policy, &host, &request, reason).await,
+            };
+            match judged {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return session_ended(&policy, &host, &request, reason).await;
+                }
+                judged => judged,
+            }
+        }
+        Next::AskOfSession(opened) => {
+            match session::asked(&policy, &host, &request, &opened).await {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return session_ended(&policy, &host, &request, reason).await;
+                }
+                judged => judged,
             }
         }
         Next::Verify(credential) => {

@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use url::Url;
 
-use crate::authz::Verdict;
 use crate::cache::{Budget, VerdictCache};
-use crate::config::{AuthMethod, Client, ClientAuth, Config, Secret};
+use crate::config::{AuthMethod, Client, ClientAuth, Config, Fact, Secret};
 use crate::failure::Refusal;
 use crate::flow::recent::Recent;
 use crate::flow::refresh::Refreshed;
+use crate::flow::said::Said;
 use crate::flow::token_request::Granted;
 use crate::host::Host;
 use crate::http::Request;
@@ -38,9 +38,11 @@ pub struct Policy {
     /// Verdicts on opened sessions, by cookie and binding.
     pub opened: RefCell<VerdictCache>,
     /// What the introspection endpoint said of tokens.
-    pub introspected: Recent<Verdict>,
+    pub introspected: Recent<Said>,
     /// What the userinfo endpoint said of tokens.
-    pub informed: Recent<Verdict>,
+    pub informed: Recent<Said>,
+    /// Whether userinfo is asked beside another way in: claims are looked for there, or a header carries it.
+    pub wants_userinfo: bool,
     /// What the token endpoint gave for what was shown.
     pub granted: Recent<Granted>,
     /// What refresh tokens brought a moment ago.
@@ -64,6 +66,10 @@ impl Policy {
     pub fn new(config: Config, shared: &Shared) -> Rc<Policy> {
         let provider = shared.providers.of(&config);
         let names = OwnedNames::new(&config);
+        let documents = [Fact::Userinfo, Fact::UserinfoJwt];
+        let wants_userinfo = config.methods.search_user_info
+            || config.upstream.tells(&documents)
+            || config.downstream.tells(&documents);
         let cache = || RefCell::new(VerdictCache::new(shared.budget.clone()));
         Rc::new(Policy {
             config,
@@ -71,6 +77,7 @@ impl Policy {
             names,
             verdicts: cache(),
             opened: cache(),
+            wants_userinfo,
             introspected: Recent::new(shared.budget.clone()),
             informed: Recent::new(shared.budget.clone()),
             granted: Recent::new(shared.budget.clone()),

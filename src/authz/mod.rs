@@ -47,6 +47,8 @@ pub struct Verdict {
     pub token: Option<Rc<str>>,
     /// The claim headers for the upstream, ready to be written.
     pub headers: Rc<[(Vec<u8>, Vec<u8>)]>,
+    /// The same for the client; nothing where no field wants any.
+    pub told: Option<Rc<[(Vec<u8>, Vec<u8>)]>>,
 }
 
 /// Which key verified a token, and in which key set it was last seen.

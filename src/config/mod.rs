@@ -70,7 +70,8 @@ pub use provider::{IssuerCheck, Provider};
 pub use secret::Secret;
 pub use session::{Bind, SameSite, SessionFact, SessionSettings, Timeouts};
 pub use token::{Grant, Replay, TokenSettings};
-pub use upstream::{ClaimHeader, Fact, TokenHeader, Upstream};
+use upstream::Side;
+pub use upstream::{ClaimHeader, Fact, IdentityHeaders, TokenHeader};
 pub use userinfo::{UserinfoAccept, UserinfoSettings};
 pub use verification::Verification;
 
@@ -99,7 +100,10 @@ fn check_clients(
     if asks_for_tokens {
         endpoints.push(at_token);
     }
-    if methods.has(AuthMethod::Introspection) {
+    if introspection.jwt_tokens && clients.first().id.is_none() && !reader.failed("client_id") {
+        let text = "is required, since `introspect_jwt_tokens` asks the provider as a client; write the client's id";
+        reader.error("client_id", text);
+    } else if methods.has(AuthMethod::Introspection) || introspection.jwt_tokens {
         endpoints.push(at_introspection);
     }
     if !endpoints.is_empty() {
@@ -137,7 +141,9 @@ pub struct Config {
     /// How a refusal looks (row K).
     pub failures: Failures,
     /// What the upstream gets to see (row O).
-    pub upstream: Upstream,
+    pub upstream: IdentityHeaders,
+    /// What the client gets to see beside the upstream's response (row P).
+    pub downstream: IdentityHeaders,
     /// How sessions are kept (row Q).
     pub session: SessionSettings,
     /// How long things are kept (row S).
@@ -172,7 +178,8 @@ impl Config {
         let verification = Verification::read(&mut reader, &clients);
         let authorization = Authorization::read(&mut reader);
         let failures = Failures::read(&mut reader);
-        let upstream = Upstream::read(&mut reader);
+        let upstream = IdentityHeaders::read(&mut reader, Side::Upstream);
+        let downstream = IdentityHeaders::read(&mut reader, Side::Downstream);
         let session = SessionSettings::read(&mut reader);
         let caching = Caching::read(&mut reader);
         let host = HostSettings::read(&mut reader);
@@ -192,6 +199,7 @@ impl Config {
             authorization,
             failures,
             upstream,
+            downstream,
             session,
             caching,
             host,

@@ -10,6 +10,7 @@ use super::Outcome;
 use super::after_login;
 use super::given::Given;
 use super::login::{self, Login, MOST_TRIES, Seals, Ticket};
+use super::more;
 use super::origin::Origin;
 use super::session;
 use crate::config::{AuthMethod, Client, Grant, Secret};
@@ -213,6 +214,8 @@ pub async fn callback(
         Err(Failed::Other(refusal)) => return Err(refusal),
     };
     let session = verified(policy, host, request, &keys, &tokens, &login, &code).await?;
+    // Also where a redirect follows: a person whom the provider says nothing of would come back for ever.
+    let more = more::of_session(policy, host, request, &session).await?;
     host.count(Counter::LoggedIn);
     let secure = Origin::of(policy, &**host, request).is_secure(client);
     let mut cookies = login::clear_cookie(config, &ticket.id, secure);
@@ -235,7 +238,7 @@ pub async fn callback(
         None => {
             let rest = rest_of_query(policy, request, &ticket);
             let (admission, mut edits) =
-                session::logged_in(policy, &**host, request, &session, rest, cookies)?;
+                session::logged_in(policy, &**host, request, &session, &more, rest, cookies)?;
             edits.downstream.headers.extend(replayed);
             Ok(Outcome::Forward(admission, Box::new(edits)))
         }

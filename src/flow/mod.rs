@@ -7,20 +7,23 @@ pub mod bearer;
 mod given;
 pub mod login;
 pub mod logout;
+mod more;
 mod origin;
 pub mod recent;
 pub mod refresh;
+pub mod said;
 pub mod search;
 pub mod session;
 mod token;
 pub mod token_request;
+mod worth;
 
 use std::borrow::Cow;
 
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
 use crate::failure::Refusal;
 use crate::host::{Host, Time};
-use crate::http::Response;
+use crate::http::{Response, strip_controls};
 use crate::policy::Policy;
 use crate::upstream::Edits;
 
@@ -43,7 +46,7 @@ fn pass(
     now: Time,
 ) -> Result<(Admission, Edits), Refusal> {
     let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)?;
-    let edits = Edits::authenticated(
+    let mut edits = Edits::authenticated(
         facts.request,
         credential,
         &verdict.headers,
@@ -51,6 +54,12 @@ fn pass(
         &policy.names,
         host.abilities(),
     )?;
+    edits.downstream.told.clone_from(&verdict.told);
+    let for_client = policy.config.downstream.access_token_header.as_ref();
+    if let Some((header, credential)) = for_client.zip(credential) {
+        let value = strip_controls(&header.value(&credential.token));
+        edits.downstream.headers.push((header.name.clone(), value));
+    }
     Ok((admission, edits))
 }
 

@@ -42,6 +42,12 @@ impl KeySet {
         self.thumbprints().any(|own| own == thumbprint)
     }
 
+    /// The key of this thumbprint.
+    pub fn key(&self, thumbprint: &[u8; 32]) -> Option<&Jwk> {
+        let keys = self.sets.iter().flat_map(|set| set.keys.iter());
+        keys.into_iter().find(|key| key.thumbprint == *thumbprint)
+    }
+
     /// Whether both hold the same keys.
     pub fn same_keys(&self, other: &KeySet) -> bool {
         self.thumbprints().all(|own| other.holds(own))

@@ -1,23 +1,19 @@
 //! What the upstream gets to see: headers to strip, headers to set, the credential hidden.
 
 mod names;
+mod told;
 
 pub use names::OwnedNames;
+pub use told::{Identity, Told};
 
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
-
-use crate::authz::{claim, text_values};
-use crate::config::{AuthMethod, Config, Fact, Place as Where, TokenHeader};
+use crate::config::{AuthMethod, Config, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, Place, bearer};
 use crate::host::Abilities;
 use crate::http::{
-    Downstream, Request, arguments, cookie_names, strip_controls, without_arguments,
-    without_cookies,
+    Downstream, Request, arguments, cookie_names, without_arguments, without_cookies,
 };
 
 /// A header's name and value.
@@ -74,7 +70,7 @@ impl Edits {
             query: QueryEdit::Keep,
             as_get: false,
             body: None,
-            downstream: Downstream::default(),
+            downstream: Downstream::of(names.of_responses()),
         };
         edits.hide_cookies(request, &|name| names.owns_cookie(name), abilities)?;
         Ok(edits)
@@ -114,7 +110,7 @@ impl Edits {
             query: QueryEdit::Keep,
             as_get: false,
             body: None,
-            downstream: Downstream::default(),
+            downstream: Downstream::of(names.of_responses()),
         };
         match hidden {
             Some(Place::Header(name)) => {
@@ -235,48 +231,6 @@ impl TokenHeader {
         } else {
             token.as_bytes().to_vec()
         }
-    }
-}
-
-/// The claim headers that a token's claims give (specification section 10.1, "encoding"): a string as
-/// it is, a list of strings joined by comma and space, anything else that is not a plain number or
-/// boolean as JSON in standard Base64. A missing or null claim sets nothing. The first of `sources` that
-/// has a claim gives it.
-pub fn claim_headers(sources: &[&Value], config: &Config) -> Vec<Pair> {
-    config
-        .upstream
-        .claim_headers
-        .iter()
-        .filter_map(|mapping| {
-            let found = sources
-                .iter()
-                .find_map(|claims| claim(claims, &mapping.path));
-            let value = header_value(found?);
-            (!value.is_empty()).then(|| (mapping.name.clone().into_bytes(), value))
-        })
-        .collect()
-}
-
-/// The headers of what is known beside single claims: tokens as they are, documents as JSON (specification
-/// section 10.1). What is not there sets nothing.
-pub fn fact_headers(config: &Config, value: impl Fn(Fact) -> Option<String>) -> Vec<Pair> {
-    let headers = config.upstream.fact_headers.iter();
-    headers
-        .filter_map(|(fact, name)| {
-            let value = strip_controls(value(*fact)?.as_bytes());
-            (!value.is_empty()).then(|| (name.clone().into_bytes(), value))
-        })
-        .collect()
-}
-
-fn header_value(value: &Value) -> Vec<u8> {
-    match value {
-        Value::String(text) => strip_controls(text.as_bytes()),
-        Value::Array(elements) if elements.iter().all(Value::is_string) => {
-            strip_controls(text_values(value).join(", ").as_bytes())
-        }
-        Value::Number(_) | Value::Bool(_) => value.to_string().into_bytes(),
-        _ => STANDARD.encode(value.to_string()).into_bytes(),
     }
 }
 

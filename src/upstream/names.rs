@@ -1,5 +1,7 @@
 //! The header names that only the gateway may set.
 
+use std::rc::Rc;
+
 use crate::config::{AuthMethod, Config};
 use crate::http::same_name;
 use crate::session::is_piece_of;
@@ -29,6 +31,8 @@ pub struct OwnedNames {
     session_cookie: Option<String>,
     /// What the names of login cookies begin with, where logins are on.
     login_cookies: Option<String>,
+    /// The headers of a response that are ours; none where no field names one.
+    of_responses: Option<Rc<[String]>>,
 }
 
 impl OwnedNames {
@@ -44,6 +48,7 @@ impl OwnedNames {
                 .methods
                 .has(AuthMethod::AuthorizationCode)
                 .then(|| format!("{}_", config.login.cookie.name)),
+            of_responses: response_names(config),
         };
         for name in ALWAYS {
             names.add(name);
@@ -75,6 +80,11 @@ impl OwnedNames {
             || login.is_some_and(|prefix| name.starts_with(prefix.as_bytes()))
     }
 
+    /// The headers of a response that only we set: the upstream's own of these names go. `None`: there are none.
+    pub fn of_responses(&self) -> Option<Rc<[String]>> {
+        self.of_responses.clone()
+    }
+
     fn add(&mut self, name: &str) {
         if self.by_length.len() <= name.len() {
             self.by_length
@@ -84,4 +94,16 @@ impl OwnedNames {
             names.push(name.as_bytes().to_vec());
         }
     }
+}
+
+fn response_names(config: &Config) -> Option<Rc<[String]>> {
+    let facts = config.session.response_headers.iter();
+    let facts = facts.map(|fact| fact.header_name());
+    let names: Vec<String> = config
+        .downstream
+        .header_names()
+        .chain(facts)
+        .map(str::to_owned)
+        .collect();
+    (!names.is_empty()).then(|| Rc::from(names))
 }

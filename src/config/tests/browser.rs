@@ -24,6 +24,7 @@ fn with_methods(members: Value) -> Read<(LoginSettings, Methods)> {
         refresh_tokens: true,
         run_on_preflight: true,
         hide_credentials: true,
+        search_user_info: false,
     };
     let clients = Clients::read(&mut reader);
     let token = TokenSettings::read(&mut reader);

@@ -74,6 +74,8 @@ pub struct Behaves {
     pub padding: usize,
     /// Changes to what is said of a token when asked; a null removes a claim.
     pub said: Value,
+    /// Whether what is said of a token is signed, where a JWT is asked for.
+    pub signs: bool,
     /// Whether callbacks name the issuer (RFC 9207), and as what.
     pub iss: Option<&'static str>,
 }
@@ -92,6 +94,7 @@ impl Default for Behaves {
             refreshed_id_token: true,
             padding: 0,
             said: json!({}),
+            signs: false,
             iss: None,
         }
     }
@@ -213,13 +216,19 @@ impl Idp {
             return (401, json!({"error": "invalid_client"}));
         }
         let token = only(&form, "token").unwrap_or_default();
-        match self.claims_behind(token, now) {
+        let said = match self.claims_behind(token, now) {
             Some(claims) => {
                 let active = merged(claims, json!({"active": true}));
-                (200, merged(active, self.behaves.borrow().said.clone()))
+                merged(active, self.behaves.borrow().said.clone())
             }
-            None => (200, json!({"active": false})),
+            None => json!({"active": false}),
+        };
+        if !self.signs(call) {
+            return (200, said);
         }
+        let header = json!({"alg": "ES256", "kid": "k1", "typ": "token-introspection+jwt"});
+        let claims = json!({"iss": ISSUER, "aud": CLIENT, "iat": now, "token_introspection": said});
+        (200, key("k1").token_with(&header, &claims).into())
     }
 
     /// The userinfo endpoint (OpenID Connect Core section 5.3).
@@ -234,10 +243,19 @@ impl Idp {
                     "sub": claims["sub"], "preferred_username": claims["preferred_username"],
                     "email": "alex@idp.test",
                 });
-                (200, merged(info, self.behaves.borrow().said.clone()))
+                let info = merged(info, self.behaves.borrow().said.clone());
+                match self.signs(call) {
+                    true => (200, key("k1").token(&info).into()),
+                    false => (200, info),
+                }
             }
             None => (401, json!({"error": "invalid_token"})),
         }
+    }
+
+    fn signs(&self, call: &Call) -> bool {
+        let accept = header(call, "accept").unwrap_or_default();
+        self.behaves.borrow().signs && accept.ends_with("jwt")
     }
 
     fn claims_behind(&self, token: &str, now: u64) -> Option<Value> {
