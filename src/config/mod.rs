@@ -61,7 +61,7 @@ pub use introspection::{IntrospectionAccept, IntrospectionSettings};
 pub use issuer::Issuer;
 pub use login::{
     AuthorizationArguments, LoginAction, LoginCookie, LoginSettings, LoginToken, RedirectMode,
-    ResponseMode,
+    ResponseMode, ResponseType,
 };
 pub use logout::{LogoutMethod, LogoutSettings};
 pub use lookup::{Lookup, Named};

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use super::recent::key_of;
 use super::said::{self, About, Said, Whom};
 use crate::config::{Config, Fact};
@@ -13,6 +15,7 @@ use crate::host::{Host, Time};
 use crate::http::Request;
 use crate::oauth::userinfo::check_subject;
 use crate::policy::Policy;
+use crate::provider::KeySet;
 use crate::session::Session;
 use crate::upstream::{Identity, Told};
 
@@ -142,13 +145,17 @@ impl<'a> OfSession<'a> {
         let mut clients = policy.config.clients.iter();
         let client = clients.position(|client| client.id.as_deref() == Some(&session.client_id));
         let no_person = session.method == crate::config::AuthMethod::ClientCredentials.name();
+        let token = session.access_token.as_deref()?;
         Some(OfSession {
             about: About {
-                token: session.access_token.as_deref()?,
+                token,
                 client: client.unwrap_or(0),
                 request,
             },
-            subject: Some(session.subject.as_str()).filter(|subject| !subject.is_empty()),
+            // Where neither token says who it is, the userinfo was the first to.
+            subject: Some(session.subject.as_str())
+                .filter(|_| session.id_token.is_some() || is_jwt(token))
+                .filter(|subject| !subject.is_empty()),
             but: no_person.then_some(Whom::Userinfo),
         })
     }
@@ -188,6 +195,54 @@ pub async fn of_session(
         Some(about) => of(policy, host, about.about, about.subject, about.but).await,
         None => Ok(More::default()),
     }
+}
+
+/// Who logged in, where the tokens do not say (plain OAuth 2.0): by the userinfo's word, or else by that of the
+/// introspection endpoint, whichever there is.
+pub async fn subject(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    session: &Session,
+    keys: &KeySet,
+) -> Result<String, Refusal> {
+    let (config, metadata) = (&policy.config, &keys.metadata);
+    let userinfo = config.userinfo.endpoint.as_ref();
+    let introspection = config.introspection.endpoint.as_ref();
+    let (whom, names) = if userinfo.or(metadata.userinfo_endpoint.as_ref()).is_some() {
+        // Providers of OAuth 2.0 alone call it `id`.
+        (Whom::Userinfo, ["sub", "id"])
+    } else if introspection
+        .or(metadata.introspection_endpoint.as_ref())
+        .is_some()
+    {
+        (Whom::Introspection, ["sub", "username"])
+    } else {
+        return Err(Refusal::unexpected(
+            "no_subject",
+            "nothing says who logged in: `scopes` asks for no ID token, and there is neither a userinfo nor an \
+             introspection endpoint; add `openid`, `userinfo_endpoint` or `introspection_endpoint`",
+        ));
+    };
+    let Some(of) = OfSession::new(policy, request, session) else {
+        return Err(Refusal::unexpected(
+            "no_subject",
+            "there is no access token",
+        ));
+    };
+    let said = said::ask(policy, host, of.about, whom).await?;
+    let found = names.iter().find_map(|name| match said.claims.get(*name)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    });
+    found.ok_or_else(|| {
+        let [first, second] = names;
+        Refusal::unexpected(
+            "no_subject",
+            format!("what the provider says of who logged in has neither `{first}` nor `{second}`"),
+        )
+    })
 }
 
 /// What a session is remembered under beside its cookies: what its request asks with.

@@ -44,6 +44,10 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// `client_secret_basic` of [`ROBOT`], made with `printf robot:the-secret-of-robot | base64`.
 const ROBOT_BASIC: &str = "Basic cm9ib3Q6dGhlLXNlY3JldC1vZi1yb2JvdA==";
 
+fn state_of(fields: &[(String, String)]) -> String {
+    only(fields, "state").unwrap_or_default().to_owned()
+}
+
 fn header<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
     let found = call.headers.iter().find(|(own, _)| own == name);
     found.map(|(_, value)| value.as_str())
@@ -76,6 +80,8 @@ pub struct Behaves {
     pub said: Value,
     /// Whether what is said of a token is signed, where a JWT is asked for.
     pub signs: bool,
+    /// Changes to the claims of ID tokens that go through the browser; `None`: there is none.
+    pub front_claims: Option<Value>,
     /// Whether callbacks name the issuer (RFC 9207), and as what.
     pub iss: Option<&'static str>,
 }
@@ -95,6 +101,7 @@ impl Default for Behaves {
             padding: 0,
             said: json!({}),
             signs: false,
+            front_claims: Some(json!({})),
             iss: None,
         }
     }
@@ -106,6 +113,7 @@ struct Grant {
     user: String,
     client: String,
     nonce: String,
+    openid: bool,
     redirect_uri: String,
     challenge: Option<String>,
     since: u64,
@@ -117,6 +125,7 @@ impl Grant {
             user: user.to_owned(),
             client: CLIENT.to_owned(),
             nonce: String::new(),
+            openid: true,
             redirect_uri: String::new(),
             challenge: None,
             since: now,
@@ -274,11 +283,19 @@ impl Idp {
         assert_eq!(endpoint, AUTHORIZE);
         let query = pairs(query);
         let get = |name: &str| only(&query, name);
-        assert_eq!(get("response_type"), Some("code"));
+        let hybrid = match get("response_type") {
+            Some("code") => false,
+            Some("code id_token") => true,
+            other => panic!("response_type: {other:?}"),
+        };
         let client = get("client_id").expect("a client");
         assert!([CLIENT, SECOND[0]].contains(&client), "{client}");
-        let scope = get("scope").expect("a scope");
-        assert!(scope.split(' ').any(|scope| scope == "openid"), "{scope}");
+        let mut scope = get("scope").unwrap_or_default().split(' ');
+        let openid = scope.any(|scope| scope == "openid");
+        assert!(
+            openid || !hybrid && get("nonce").is_none(),
+            "plain OAuth 2.0"
+        );
         let challenge = get("code_challenge").map(str::to_owned);
         if let Some(challenge) = &challenge {
             assert_eq!(get("code_challenge_method"), Some("S256"));
@@ -287,7 +304,13 @@ impl Idp {
         let grant = Grant {
             user: user.to_owned(),
             client: client.to_owned(),
-            nonce: get("nonce").expect("a nonce").to_owned(),
+            nonce: if openid {
+                get("nonce").expect("a nonce")
+            } else {
+                ""
+            }
+            .to_owned(),
+            openid,
             redirect_uri: get("redirect_uri").expect("a redirect_uri").to_owned(),
             challenge,
             since: now,
@@ -300,12 +323,30 @@ impl Idp {
             ("state".to_owned(), state),
             ("session_state".to_owned(), "there".to_owned()),
         ];
+        if hybrid {
+            let token = self.front_token(&grant, &code, &state_of(&fields), now);
+            fields.extend(token.map(|token| ("id_token".to_owned(), token)));
+        }
         if let Some(iss) = self.behaves.borrow().iss {
             fields.push(("iss".to_owned(), iss.to_owned()));
         }
         self.codes.borrow_mut().insert(code, grant);
         let posts = get("response_mode") == Some("form_post");
         Back { uri, fields, posts }
+    }
+
+    /// The ID token that goes through the browser (OpenID Connect Core section 3.3.2.11).
+    fn front_token(&self, grant: &Grant, code: &str, state: &str, now: u64) -> Option<String> {
+        let half = |text: &str| b64(&digest(&SHA256, text.as_bytes()).as_ref()[..16]);
+        let claims = json!({
+            "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": grant.client,
+            "iat": now, "exp": now + 300, "nonce": grant.nonce, "c_hash": half(code),
+            "s_hash": half(state), "auth_time": grant.since,
+        });
+        let changes = self.behaves.borrow().front_claims.clone()?;
+        let token = key("k1").token(&merged(claims, changes));
+        self.issued.borrow_mut().push(token.clone());
+        Some(token)
     }
 
     /// The token endpoint (RFC 6749 sections 4.1.3, 5 and 6).
@@ -426,7 +467,7 @@ impl Idp {
             "scope": "openid profile",
         });
         let mut issued = vec![access.clone()];
-        if behaves.id_token && with_id_token {
+        if behaves.id_token && with_id_token && grant.openid {
             let half = digest(&SHA256, access.as_bytes());
             let claims = json!({
                 "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": grant.client,

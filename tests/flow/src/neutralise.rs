@@ -84,7 +84,9 @@ fn substitute(field: &str, old: &Value) -> Option<Value> {
             json!(["neutralised"])
         }
         // No two headers may have one name.
-        "upstream_headers[].header" | "downstream_headers[].header" => json!(format!("{}-neutralised", old.as_str()?)),
+        "upstream_headers[].header" | "downstream_headers[].header" => {
+            json!(format!("{}-neutralised", old.as_str()?))
+        }
         "bearer_token_cookie_name" => json!("neutralised"),
         "session_secret" => json!("neutralised, and long enough for a secret"),
         _ => return None,
