@@ -8,13 +8,15 @@ use std::rc::Rc;
 use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
+use crate::flow::more::is_jwt;
 use crate::flow::said::Whom;
 use crate::flow::{
-    Credential, Outcome, asked, authorization_code, bearer, login, logout, refresh, search,
-    session, token_request,
+    Credential, Outcome, asked, authorization_code, bearer, kong_oauth2, login, logout, refresh,
+    search, session, token_request,
 };
 use crate::host::{Counter, Host, Level, Task};
 use crate::http::{Body, Request, Response};
+use crate::kong_admin::ShownToken;
 use crate::oauth::client_choice;
 use crate::policy::Policy;
 use crate::session::Opened;
@@ -56,10 +58,14 @@ enum Next {
     Renew(Box<Opened>),
     /// The provider has to say more of its session's token.
     AskOfSession(Box<Opened>),
+    /// Its session's tokens are to be verified again.
+    Reverify(Box<Opened>),
     /// It is judged when the provider's metadata is known.
     Discover,
     /// Its token is not known yet.
     Verify(Credential<'static>),
+    /// Kong has to be asked about its token.
+    AskKong(Credential<'static>),
     /// The provider has to be asked about its token.
     AskAbout(Credential<'static>, Whom),
     /// The provider has to give tokens for what it shows.
@@ -134,14 +140,13 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         Ok(session::Outcome::None) => {}
         Ok(session::Outcome::Decided(outcome)) => return decided(*outcome),
         Ok(session::Outcome::Renew(opened)) => return Next::Renew(opened),
+        Ok(session::Outcome::Reverify(opened)) => return Next::Reverify(opened),
         Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
         Ok(session::Outcome::Undiscovered) => return Next::Discover,
         Ok(session::Outcome::Ask(opened)) => return Next::AskOfSession(opened),
         Err(refusal) => return decided(Err(refusal)),
     }
-    let takes_tokens = TOKEN_METHODS
-        .iter()
-        .any(|method| policy.config.methods.has(*method));
+    let takes_tokens = policy.config.methods.take_tokens();
     let mut token = bearer::find(&policy.config, request).filter(|_| takes_tokens);
     if token.is_none() && wants_body(policy, request, takes_tokens) {
         return Next::ReadBody;
@@ -149,13 +154,14 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     if token.is_none() && takes_tokens {
         token = bearer::find_behind(&policy.config, request);
     }
-    let token = token.map(|credential| (asked::whom(policy, &credential.token), credential));
-    let as_client = token.as_ref().is_none_or(|(whom, _)| whom.is_some());
+    let token = token.map(|credential| (Judge::of(policy, &credential.token), credential));
+    let as_client = |judge: &Judge| matches!(judge, Judge::Provider(_));
+    let as_client = token.as_ref().is_none_or(|(judge, _)| as_client(judge));
     if as_client && may_choose_by_body(policy, request) {
         return Next::ReadBody;
     }
-    if let Some((whom, credential)) = token {
-        return by_token(policy, host, request, credential, whom);
+    if let Some((judge, credential)) = token {
+        return by_token(policy, host, request, credential, judge);
     }
     if let Some(shown) = search::find(&policy.config, request) {
         return Next::AskForTokens(shown);
@@ -172,12 +178,35 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     }
 }
 
-/// The methods that take what stands in the places of a bearer token.
-const TOKEN_METHODS: [AuthMethod; 3] = [
-    AuthMethod::Bearer,
-    AuthMethod::Introspection,
-    AuthMethod::Userinfo,
-];
+/// Who judges a token.
+enum Judge {
+    /// We do.
+    Us,
+    /// Kong does: it issued it.
+    Kong,
+    /// The provider does.
+    Provider(Whom),
+}
+
+impl Judge {
+    /// By the fixed precedence of the methods (specification section 3), each of which takes what may be its own:
+    /// `bearer` a JWT, `kong_oauth2` what Kong may have issued, the others any token. Whatever is nobody's goes to
+    /// the first of them, which says why it is no good.
+    fn of(policy: &Policy, token: &str) -> Judge {
+        let methods = &policy.config.methods;
+        if methods.has(AuthMethod::Bearer) && is_jwt(token) {
+            return Judge::Us;
+        }
+        if methods.has(AuthMethod::KongOauth2) && ShownToken::new(token).is_some() {
+            return Judge::Kong;
+        }
+        match asked::whom(policy) {
+            Some(whom) => Judge::Provider(whom),
+            None if methods.has(AuthMethod::Bearer) => Judge::Us,
+            None => Judge::Kong,
+        }
+    }
+}
 
 /// A token was shown: it is known, or has to be verified, or asked about.
 fn by_token(
@@ -185,15 +214,21 @@ fn by_token(
     host: &dyn Host,
     request: &Request,
     credential: Credential<'_>,
-    whom: Option<Whom>,
+    judge: Judge,
 ) -> Next {
     let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
-    match whom {
-        Some(whom) => match asked::from_cache(policy, host, request, &credential, whom) {
+    match judge {
+        Judge::Provider(whom) => {
+            match asked::from_cache(policy, host, request, &credential, whom) {
+                Some(outcome) => decided(outcome),
+                None => Next::AskAbout(credential.into_owned(), whom),
+            }
+        }
+        Judge::Kong => match kong_oauth2::from_cache(policy, host, request, &credential) {
             Some(outcome) => decided(outcome),
-            None => Next::AskAbout(credential.into_owned(), whom),
+            None => Next::AskKong(credential.into_owned()),
         },
-        None => match bearer::from_cache(policy, host, request, &credential) {
+        Judge::Us => match bearer::from_cache(policy, host, request, &credential) {
             Some(outcome) => decided(outcome),
             None => Next::Verify(credential.into_owned()),
         },
@@ -220,28 +255,15 @@ fn may_choose_by_body(policy: &Policy, request: &Request) -> bool {
 
 /// A session that came to its end: a navigation logs in again, anything else is told (C24).
 fn after_session(policy: &Policy, host: &dyn Host, request: &Request, reason: Refusal) -> Next {
-    if policy.logs_in() && request.is_navigation() && request.can_be_redirected() {
+    if logs_in_again(policy, request) {
         Next::LogIn(reason)
     } else {
         Next::Decided(conclude(policy, host, request, Err(reason)))
     }
 }
 
-/// The same, where it was found while waiting.
-async fn session_ended(
-    policy: &Rc<Policy>,
-    host: &Rc<dyn Host>,
-    request: &Request,
-    reason: Refusal,
-) -> Decision {
-    match after_session(policy, &**host, request, reason) {
-        Next::LogIn(reason) => log_in(policy, host, request, &reason).await,
-        Next::Decided(decision) => decision,
-        _ => {
-            let refusal = Refusal::unexpected("no_step", "a session led nowhere");
-            refuse(policy, &**host, request, &refusal)
-        }
-    }
+fn logs_in_again(policy: &Policy, request: &Request) -> bool {
+    policy.logs_in() && request.is_navigation() && request.can_be_redirected()
 }
 
 /// The rest of the steps, for what has to be waited for.
@@ -295,6 +317,22 @@ async fn finish(
             Ok(reply) => return Decision::Reply(reply),
             Err(refusal) => Err(refusal),
         },
+        Next::AskOfSession(opened) => {
+            match session::asked(&policy, &host, &request, &opened).await {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return over(&policy, &host, &request, reason).await;
+                }
+                outcome => outcome,
+            }
+        }
+        Next::Reverify(opened) => {
+            match session::reverified(&policy, &host, &request, &opened).await {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return over(&policy, &host, &request, reason).await;
+                }
+                outcome => outcome,
+            }
+        }
         Next::Renew(opened) => {
             let is_good =
                 |host: &dyn Host| session::is_good_still(&policy, &opened.session, host.now());
@@ -310,25 +348,20 @@ async fn finish(
                 {
                     session::kept(&policy, &host, &request, &opened.session).await
                 }
-                Err(reason) => return session_ended(&policy, &host, &request, reason).await,
+                Err(reason) => return over(&policy, &host, &request, reason).await,
             };
             match judged {
                 Err(reason) if reason.kind == Kind::BadCredential => {
-                    return session_ended(&policy, &host, &request, reason).await;
-                }
-                judged => judged,
-            }
-        }
-        Next::AskOfSession(opened) => {
-            match session::asked(&policy, &host, &request, &opened).await {
-                Err(reason) if reason.kind == Kind::BadCredential => {
-                    return session_ended(&policy, &host, &request, reason).await;
+                    return over(&policy, &host, &request, reason).await;
                 }
                 judged => judged,
             }
         }
         Next::Verify(credential) => {
             bearer::authenticate(&policy, &host, &request, &credential).await
+        }
+        Next::AskKong(credential) => {
+            kong_oauth2::authenticate(&policy, &host, &request, &credential).await
         }
         Next::AskAbout(credential, whom) => {
             asked::authenticate(&policy, &host, &request, &credential, whom).await
@@ -359,6 +392,20 @@ fn by_form(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         return Next::Logout;
     }
     judge(policy, host, request)
+}
+
+/// The same, when it came while the request waited.
+async fn over(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    reason: Refusal,
+) -> Decision {
+    if logs_in_again(policy, request) {
+        log_in(policy, host, request, &reason).await
+    } else {
+        refuse(policy, &**host, request, &reason)
+    }
 }
 
 async fn log_in(
@@ -430,13 +477,17 @@ fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal
         );
         host.log(level, &line);
     }
-    let ended = match refusal.kind {
+    let failures = &policy.config.failures;
+    let ends = match refusal.kind {
         // What another site can cause must not log anybody out, and of two sessions the planted one would stay.
-        _ if ["foreign_callback", "session_conflict"].contains(&refusal.code) => Vec::new(),
-        Kind::BadCredential | Kind::Forbidden => {
-            session::ended_cookies(policy, host, request).unwrap_or_default()
-        }
-        Kind::NoCredential | Kind::BadRequest | Kind::Unexpected => Vec::new(),
+        _ if ["foreign_callback", "session_conflict"].contains(&refusal.code) => false,
+        Kind::BadCredential => failures.unauthorized_destroys_session,
+        Kind::Forbidden => failures.forbidden_destroys_session,
+        Kind::NoCredential | Kind::BadRequest | Kind::Unexpected => false,
+    };
+    let ended = match ends {
+        true => session::ended_cookies(policy, host, request).unwrap_or_default(),
+        false => Vec::new(),
     };
     Decision::Reply(refusal.answer(&policy.config, request).with_cookies(&ended))
 }

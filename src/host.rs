@@ -60,6 +60,9 @@ pub trait Host {
     /// How the client reached us. Each look costs host calls: ask where a rule needs it.
     fn connection(&self, request: &Request) -> Connection;
 
+    /// The id of Kong's service that this request is for. `None`: the host is not Kong, or there is no such.
+    fn service_id(&self) -> Option<String>;
+
     /// What this host can and cannot do, where the product has to know.
     fn abilities(&self) -> Abilities;
 
@@ -225,11 +228,12 @@ pub enum Counter {
     Granted,
     Introspected,
     UserinfoAsked,
+    KongAdminAsked,
 }
 
 impl Counter {
     /// All counters, in the order of their definition.
-    pub const ALL: [Counter; 22] = [
+    pub const ALL: [Counter; 23] = [
         Counter::Forwarded,
         Counter::Unauthorized,
         Counter::Forbidden,
@@ -252,6 +256,7 @@ impl Counter {
         Counter::Granted,
         Counter::Introspected,
         Counter::UserinfoAsked,
+        Counter::KongAdminAsked,
     ];
 
     /// The metric's name, without the host's prefix.
@@ -279,6 +284,7 @@ impl Counter {
             Counter::Granted => "oidc.grants.used",
             Counter::Introspected => "oidc.introspection.asked",
             Counter::UserinfoAsked => "oidc.userinfo.asked",
+            Counter::KongAdminAsked => "oidc.kong_admin.asked",
         }
     }
 }

@@ -10,7 +10,7 @@
 //!    at once; the rest becomes a future that waits for providers.
 //! 3. [`flow`]: the ways in, one file each. They find a credential and find out what it is worth,
 //!    with [`jose`] (signatures), [`provider`] (metadata and keys), [`oauth`] (its endpoints),
-//!    [`session`] (what a browser shows after a login) and [`cache`] (what was found out before).
+//!    [`kong_admin`] (Kong's own tokens), [`session`] (what a browser shows after a login) and [`cache`] (what was found out before).
 //! 4. [`authz`]: who may pass. The only maker of an `Admission`, the proof without which the glue
 //!    forwards nothing.
 //! 5. [`upstream`]: what the upstream gets to see.
@@ -29,6 +29,7 @@ pub mod flow;
 pub mod host;
 pub mod http;
 pub mod jose;
+pub mod kong_admin;
 pub mod oauth;
 pub mod policy;
 pub mod provider;

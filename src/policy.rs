@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use url::Url;
 
+use crate::authz::Verdict;
 use crate::cache::{Budget, VerdictCache};
-use crate::config::{AuthMethod, Client, ClientAuth, Config, Fact, Secret};
+use crate::config::{AuthMethod, Client, ClientAuth, Config, Fact, Secret, TENANT};
 use crate::failure::Refusal;
 use crate::flow::recent::Recent;
 use crate::flow::refresh::Refreshed;
@@ -43,6 +44,8 @@ pub struct Policy {
     pub informed: Recent<Said>,
     /// Whether userinfo is asked beside another way in: claims are looked for there, or a header carries it.
     pub wants_userinfo: bool,
+    /// What Kong's Admin API said of tokens.
+    pub kong_tokens: Recent<Verdict>,
     /// What the token endpoint gave for what was shown.
     pub granted: Recent<Granted>,
     /// What refresh tokens brought a moment ago.
@@ -80,6 +83,7 @@ impl Policy {
             wants_userinfo,
             introspected: Recent::new(shared.budget.clone()),
             informed: Recent::new(shared.budget.clone()),
+            kong_tokens: Recent::new(shared.budget.clone()),
             granted: Recent::new(shared.budget.clone()),
             refreshed: Refreshed::default(),
             secrets: Secrets::default(),
@@ -227,7 +231,9 @@ impl Policy {
         // A refresh is nobody's request in particular: the host's mark tells it from others.
         self.secrets
             .random(&self.config, host, &Request::default(), &mut random)?;
+        // What stands for many tenants names nobody.
         let issuer = metadata.issuer.as_deref();
+        let issuer = issuer.filter(|issuer| !issuer.contains(TENANT));
         Ok(AssertionFacts {
             audience: issuer.unwrap_or(&self.config.provider.issuer.identifier),
             now: host.now(),

@@ -58,12 +58,42 @@ pub(super) fn read(
             &mut errors,
         );
     }
+    let warnings = rename(&mut members, &mut errors);
     fields::judge("", "config.", &members, &mut errors);
     Ok(Document {
         members,
         errors,
-        warnings: Vec::new(),
+        warnings,
     })
+}
+
+/// Reads old names as the new ones, and says so once (specification section 22, deprecated names).
+fn rename(members: &mut Map<String, Value>, errors: &mut Vec<ConfigError>) -> Vec<Warning> {
+    let mut moved = Vec::new();
+    for (old, now) in fields::renamed() {
+        let Some(value) = members.remove(old).filter(|value| !value.is_null()) else {
+            continue;
+        };
+        if members.get(now).is_some_and(|value| !value.is_null()) {
+            errors.push(ConfigError {
+                path: format!("config.{old}"),
+                message: format!("is the old name of `{now}`, which is set as well; remove it"),
+            });
+            continue;
+        }
+        members.insert(now.to_owned(), value);
+        moved.push(format!("`{old}` as `{now}`"));
+    }
+    if moved.is_empty() {
+        return Vec::new();
+    }
+    vec![Warning {
+        path: "config".to_owned(),
+        message: format!(
+            "has old names, which are read as new ones: {}; write the new ones",
+            moved.join(", ")
+        ),
+    }]
 }
 
 /// Replaces references in all texts below `value` and drops the null members of objects.

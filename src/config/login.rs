@@ -205,6 +205,15 @@ impl LoginSettings {
         if methods.enabled.contains(&AuthMethod::AuthorizationCode) && has_client {
             settings.check(reader);
         }
+        // C9: it is sent to the provider; what a token must be for is another field's matter.
+        let sends = |method: &AuthMethod| {
+            *method == AuthMethod::ClientCredentials
+                || AuthMethod::WITH_TOKEN_ENDPOINT.contains(method)
+        };
+        if !settings.audience.is_empty() && !methods.enabled.iter().any(sends) {
+            let text = "is sent with logins and token requests only, and no method here makes one; to demand an audience of a token, write `audience_required`";
+            reader.warn("audience", text);
+        }
         settings
     }
 

@@ -32,7 +32,7 @@ impl Lookup {
         let places = |reader: &mut Reader, name: &'static str| {
             let named = reader.choices(name, &PLACES[..3]);
             let empty = "names no place, so that nothing could be found";
-            named.resolve(reader, |_| true, empty).values
+            named.resolve(reader, empty)
         };
         let refresh_places = places(reader, "refresh_token_param_type");
         let refresh_name = reader.text("refresh_token_param_name");

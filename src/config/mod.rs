@@ -24,6 +24,7 @@ mod fields;
 mod host;
 mod introspection;
 mod issuer;
+mod kong_admin;
 mod login;
 mod logout;
 mod lookup;
@@ -58,7 +59,8 @@ pub use extras::{ExtraArguments, ExtraHeaders};
 pub use failure::Failures;
 pub use host::{Clusters, HostSettings, RequestBody, SharedData};
 pub use introspection::{IntrospectionAccept, IntrospectionSettings};
-pub use issuer::Issuer;
+pub use issuer::{Issuer, TENANT, issuer_means, same_issuer};
+pub use kong_admin::KongAdmin;
 pub use login::{
     AuthorizationArguments, LoginAction, LoginCookie, LoginSettings, LoginToken, RedirectMode,
     ResponseMode, ResponseType,
@@ -148,6 +150,8 @@ pub struct Config {
     pub session: SessionSettings,
     /// How long things are kept (row S).
     pub caching: Caching,
+    /// Kong's Admin API, for its own tokens (our `kong_admin`). There, where `kong_oauth2` is open.
+    pub kong_admin: Option<KongAdmin>,
     /// What concerns the host: clusters, shared data, bodies, trusted peers.
     pub host: HostSettings,
 }
@@ -165,6 +169,7 @@ impl Config {
         let document = document::read(json, env)?;
         let mut reader = Reader::new(document);
         let mut methods = Methods::read(&mut reader);
+        let kong_admin = KongAdmin::read(&mut reader, &mut methods);
         let clients = Clients::read(&mut reader);
         let token = TokenSettings::read(&mut reader);
         let introspection = IntrospectionSettings::read(&mut reader);
@@ -202,6 +207,7 @@ impl Config {
             downstream,
             session,
             caching,
+            kong_admin,
             host,
         };
         Ok((config, warnings))
@@ -227,7 +233,7 @@ impl Config {
         let left_out = if self.methods.left_out.is_empty() {
             String::new()
         } else {
-            format!(" (not built yet: {})", names(&self.methods.left_out))
+            format!(" (left out: {})", names(&self.methods.left_out))
         };
         format!(
             "issuer {}, methods: {}{left_out}",

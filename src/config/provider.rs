@@ -66,7 +66,7 @@ impl Provider {
                 &[("warn", IssuerCheck::Warn), ("strict", IssuerCheck::Strict)],
             )
             .unwrap_or(IssuerCheck::Warn);
-        let timeout_ms = timeout(reader);
+        let timeout_ms = timeout(reader, "timeout");
         if using_pseudo_issuer
             && jwks_endpoint.is_none()
             && extra_jwks_uris.is_empty()
@@ -102,11 +102,12 @@ fn issuer(reader: &mut Reader) -> Option<Issuer> {
     parsed.map_err(|why| reader.error("issuer", why)).ok()
 }
 
-fn timeout(reader: &mut Reader) -> u32 {
-    match reader.milliseconds("timeout") {
+/// How long a call may take, in milliseconds.
+pub(super) fn timeout(reader: &mut Reader, name: &str) -> u32 {
+    match reader.milliseconds(name) {
         Some(0) => {
             reader.error(
-                "timeout",
+                name,
                 "is 0, so that no call could succeed; write milliseconds, like 10000",
             );
             1

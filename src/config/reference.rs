@@ -37,6 +37,8 @@ pub struct Entry {
 pub enum Standing {
     /// It is read and has its effect.
     Honoured,
+    /// An old name: read as this field.
+    Renamed(&'static str),
     /// Not built yet: refused at any value but the default.
     Later,
     /// Refused, with this advice.
@@ -77,6 +79,7 @@ fn entry(field: &'static Field) -> Entry {
         meaning,
         standing: match field.state {
             State::Honoured => Standing::Honoured,
+            State::Renamed(now) => Standing::Renamed(now),
             State::Later => Standing::Later,
             State::Instead(advice) => Standing::Instead(advice),
             State::Never(why) => Standing::Never(why),

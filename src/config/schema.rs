@@ -77,7 +77,7 @@ fn object(prefix: &str) -> Value {
 fn is_required(field: &Field) -> bool {
     matches!(
         field.path,
-        "issuer" | "upstream_headers[].header" | "upstream_headers[].path"
+        "issuer" | "kong_admin.url" | "upstream_headers[].header" | "upstream_headers[].path"
     )
 }
 
@@ -136,12 +136,17 @@ fn one_of(options: &[&str]) -> Value {
 }
 
 fn description(field: &Field) -> String {
+    let old;
     let default = match field.default {
         "null" => String::new(),
         default => format!("Default: `{default}`."),
     };
     let state = match &field.state {
         State::Honoured => "",
+        State::Renamed(now) => {
+            old = format!("An old name: read as `{now}`, with a warning.");
+            &old
+        }
         State::Later => "Not built yet in this version: leave it out, or at its default.",
         State::Instead(why) | State::Never(why) => why,
     };

@@ -40,7 +40,6 @@ const MEMCACHED: &str = "memcached speaks no HTTP and a filter has no other way 
 const REDIS_HTTP: &str = "Redis is reached through an HTTP face, which holds this setting";
 const MULTI_PRIME: &str = "RSA keys of more than two primes are not supported; use another key";
 const SYMMETRIC: &str = "a symmetric key is the client's secret; write it in `client_secret`, and `client_secret_jwt` in `client_auth`";
-const AUDIENCE: &str = "it is sent to endpoints that no flow of this version calls; to demand an audience of a token, write `audience_required`";
 const OLD_REDIS: &str =
     "an old name of a member of `redis`, which is not built yet in this version; remove it";
 const GONE: &str = "Kong removed this field, and nothing took its place; remove it";
@@ -123,7 +122,7 @@ pub(super) const FIELDS: &[Field] = &[
     row("response_mode", Choice(&["form_post", "form_post.jwt", "fragment", "fragment.jwt", "jwt", "query", "query.jwt"]), r#""query""#, Honoured),
     row("response_type", Texts, r#"["code"]"#, Honoured),
     row("scopes", Texts, r#"["openid"]"#, Honoured),
-    row("audience", Texts, "null", Instead(AUDIENCE)),
+    row("audience", Texts, "null", Honoured),
     row("redirect_uri", Texts, "null", Honoured),
     row("authorization_query_args_names", Texts, "null", Honoured),
     row("authorization_query_args_values", Texts, "null", Honoured),
@@ -200,21 +199,21 @@ pub(super) const FIELDS: &[Field] = &[
     // K. Failures
     row("unauthorized_error_message", Text, r#""Unauthorized""#, Honoured),
     row("unauthorized_redirect_uri", Texts, "null", Honoured),
-    row("unauthorized_destroy_session", Flag, "true", Later),
+    row("unauthorized_destroy_session", Flag, "true", Honoured),
     row("forbidden_error_message", Text, r#""Forbidden""#, Honoured),
     row("forbidden_redirect_uri", Texts, "null", Honoured),
-    row("forbidden_destroy_session", Flag, "true", Later),
+    row("forbidden_destroy_session", Flag, "true", Honoured),
     row("unexpected_redirect_uri", Texts, "null", Honoured),
     // L. Verification
     row("verify_signature", Flag, "true", Honoured),
     row("enable_hs_signatures", Flag, "false", Honoured),
-    row("ignore_signature", Choices(&["authorization_code", "client_credentials", "introspection", "password", "refresh_token", "session", "userinfo"]), "[]", Later),
+    row("ignore_signature", Choices(&["authorization_code", "client_credentials", "introspection", "password", "refresh_token", "session", "userinfo"]), "[]", Honoured),
     row("verify_claims", Flag, "true", Honoured),
     row("leeway", Number, "0", Honoured),
     row("domains", Texts, "null", Honoured),
     row("max_age", Number, "null", Honoured),
     row("claims_forbidden", Texts, "null", Honoured),
-    row("reverify", Flag, "false", Later),
+    row("reverify", Flag, "false", Honoured),
     // M. Claims that authorize
     row("scopes_claim", Texts, r#"["scope"]"#, Honoured),
     row("scopes_required", Texts, "null", Honoured),
@@ -464,7 +463,12 @@ pub(super) const FIELDS: &[Field] = &[
     row("consumers", Anything, "null", Later),
     row("consumer_groups", Texts, "null", Later),
     row("acl", Anything, "null", Later),
-    row("kong_admin", Anything, "null", Later),
+    row("kong_admin", Object, "null", Honoured),
+    row("kong_admin.url", Text, "null", Honoured),
+    row("kong_admin.token", Text, "null", Honoured),
+    row("kong_admin.timeout", Number, "10000", Honoured),
+    row("kong_admin.service", Text, "null", Honoured),
+    row("kong_admin.global_credentials", Flag, "false", Honoured),
     row("session_secrets_previous", Texts, "null", Honoured),
     row("login_path", Text, "null", Later),
     row("session_info_path", Text, "null", Later),
@@ -496,13 +500,13 @@ pub(super) const FIELDS: &[Field] = &[
     row("session_redis_server_name", Text, "null", Instead(OLD_REDIS)),
     row("session_redis_cluster_nodes", Objects, "null", Instead(OLD_REDIS)),
     row("session_redis_cluster_max_redirections", Integer(0, 2_147_483_646), "null", Instead(OLD_REDIS)),
-    row("session_cookie_lifetime", Number, "null", Instead("an old name; write `session_rolling_timeout`")),
-    row("session_cookie_idletime", Number, "null", Instead("an old name; write `session_idling_timeout`")),
-    row("session_cookie_samesite", Text, "null", Instead("an old name; write `session_cookie_same_site`")),
-    row("session_cookie_httponly", Flag, "null", Instead("an old name; write `session_cookie_http_only`")),
-    row("authorization_cookie_lifetime", Number, "null", Instead("an old name; write `authorization_rolling_timeout`")),
-    row("authorization_cookie_samesite", Text, "null", Instead("an old name; write `authorization_cookie_same_site`")),
-    row("authorization_cookie_httponly", Flag, "null", Instead("an old name; write `authorization_cookie_http_only`")),
+    row("session_cookie_lifetime", Number, "null", Renamed("session_rolling_timeout")),
+    row("session_cookie_idletime", Number, "null", Renamed("session_idling_timeout")),
+    row("session_cookie_samesite", Text, "null", Renamed("session_cookie_same_site")),
+    row("session_cookie_httponly", Flag, "null", Renamed("session_cookie_http_only")),
+    row("authorization_cookie_lifetime", Number, "null", Renamed("authorization_rolling_timeout")),
+    row("authorization_cookie_samesite", Text, "null", Renamed("authorization_cookie_same_site")),
+    row("authorization_cookie_httponly", Flag, "null", Renamed("authorization_cookie_http_only")),
     row("session_memcache_prefix", Text, "null", Never(MEMCACHED)),
     row("session_memcache_socket", Text, "null", Never(MEMCACHED)),
     row("session_memcache_host", Text, "null", Never(MEMCACHED)),

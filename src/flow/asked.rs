@@ -8,6 +8,7 @@ use super::said::{self, About, Said, Whom};
 use super::token::end_by_age;
 use super::{Credential, pass};
 use crate::authz::{self, Admission, Facts, Verdict};
+use crate::config::AuthMethod;
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::Request;
@@ -106,17 +107,14 @@ fn verdict(policy: &Policy, main: Rc<Said>, mut more: More, whom: Whom, now: Tim
     }
 }
 
-/// Whether a token has to be asked about here, and where.
-pub fn whom(policy: &Policy, token: &str) -> Option<Whom> {
-    use crate::config::AuthMethod::{Bearer, Introspection, Userinfo};
+/// Where tokens are asked about, if anywhere.
+pub fn whom(policy: &Policy) -> Option<Whom> {
     let methods = &policy.config.methods;
-    let whom = if methods.has(Introspection) {
-        Whom::Introspection
-    } else if methods.has(Userinfo) {
-        Whom::Userinfo
+    if methods.has(AuthMethod::Introspection) {
+        Some(Whom::Introspection)
+    } else if methods.has(AuthMethod::Userinfo) {
+        Some(Whom::Userinfo)
     } else {
-        return None;
-    };
-    // A JWT is judged here, where that is on.
-    (!methods.has(Bearer) || !more::is_jwt(token)).then_some(whom)
+        None
+    }
 }

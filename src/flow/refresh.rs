@@ -16,6 +16,7 @@ use super::given::{is_by_secret, verified_id_token};
 use super::recent::hex;
 use super::session::{claims_of, end_of};
 use super::token::verify_given_access_token;
+use crate::config::AuthMethod;
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Level, Task, Time};
 use crate::oauth::claims::Issuers;
@@ -273,6 +274,13 @@ impl Gain {
     }
 }
 
+/// The ways in by which a session's tokens came: the one that began it, and those that keep it.
+pub fn ways_of(session: &Session) -> Vec<AuthMethod> {
+    let began = AuthMethod::named(&session.method);
+    let kept = [AuthMethod::Session, AuthMethod::RefreshToken];
+    began.into_iter().chain(kept).collect()
+}
+
 /// Puts new tokens into a session. A refresh brings no new ID token at some providers: the old one
 /// stays (DX-37).
 async fn adopt(
@@ -283,6 +291,7 @@ async fn adopt(
 ) -> Result<Session, Refusal> {
     let mut next = session.clone();
     let client = policy.client_of(session);
+    let by = ways_of(session);
     let keys = policy.provider.keys(host).await?;
     let issuer = keys.metadata.issuer.as_deref();
     if let Some(text) = &gain.id_token {
@@ -299,14 +308,14 @@ async fn adopt(
             leeway: config.verification.leeway,
             domains: &config.verification.domains,
         };
-        let after = verified_id_token(policy, host, client, text, &rules).await?;
+        let after = verified_id_token(policy, host, client, &by, text, &rules).await?;
         if let Some(before) = session.id_token.as_deref().and_then(claims_of) {
             id_token::check_refreshed(&before, &after)?;
         }
-        next.by_secret = is_by_secret(text);
+        next.by_secret = is_by_secret(policy, &by, text);
         next.id_token = Some(text.clone());
     }
-    verify_given_access_token(policy, host, client, &gain.access_token, issuer).await?;
+    verify_given_access_token(policy, host, client, &by, &gain.access_token, issuer).await?;
     next.access_token = Some(gain.access_token.clone());
     next.access_expires = end_of(
         &gain.access_token,

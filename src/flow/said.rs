@@ -10,7 +10,7 @@ use super::recent::{self, Fetch, Fetched, Key, Question, Recent, keep_until, key
 use super::session::claims_of;
 use super::token::{check_times_and_issuer, verified_claims};
 use crate::cache::Weigh;
-use crate::config::Client;
+use crate::config::{AuthMethod, Client};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::Request;
@@ -237,7 +237,8 @@ async fn introspect(
             Ok((introspected(claims, settings.check_active)?.claims, None))
         }
         IntrospectionAnswer::Jwt(text) => {
-            let (jws, claims) = signed(policy, host, client, text.expose()).await?;
+            let by = AuthMethod::Introspection;
+            let (jws, claims) = signed(policy, host, client, by, text.expose()).await?;
             let rules = IntrospectionRules {
                 issuers: Issuers::of(config, metadata.issuer.as_deref()),
                 client_id: client_id(client),
@@ -279,7 +280,8 @@ async fn inform(
     match userinfo::read_answer(&answer, settings.accept)? {
         UserinfoAnswer::Claims(claims) => Ok((userinfo::userinfo(claims)?.claims, None)),
         UserinfoAnswer::Jwt(text) => {
-            let (jws, claims) = signed(policy, host, client, text.expose()).await?;
+            let by = AuthMethod::Userinfo;
+            let (jws, claims) = signed(policy, host, client, by, text.expose()).await?;
             let issuers = Issuers::of(config, keys.metadata.issuer.as_deref());
             let found = userinfo_in_jwt(&jws, claims, &issuers, client.id.as_deref())?;
             Ok((found.claims, Some(text.expose().to_owned())))
@@ -292,13 +294,14 @@ async fn signed<'a>(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
     client: &Client,
+    by: AuthMethod,
     text: &'a str,
 ) -> Result<(Jws<'a>, Value), Refusal> {
     // Whoever showed the token has no part in this answer: an error is the provider's.
     let bad = |refusal: Refusal| Refusal::unexpected("answer_not_verified", refusal.reason);
     let jws = Jws::parse(text)
         .map_err(|error| Refusal::unexpected("answer_not_verified", error.to_string()))?;
-    let claims = verified_claims(policy, host, client, &jws, host.now())
+    let claims = verified_claims(policy, host, client, &[by], &jws)
         .await
         .map_err(bad)?;
     Ok((jws, claims))

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::more::{self, More};
 use super::origin::Origin;
+use super::reverify;
 use super::worth::{self, verdict, verdict_of_tokens};
 use super::{Credential, Place, pass, refresh};
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
@@ -32,6 +33,8 @@ pub enum Outcome {
     Decided(Box<Result<(Admission, Edits), Refusal>>),
     /// Its access token is to be renewed first.
     Renew(Box<Opened>),
+    /// Its tokens are to be verified first ([`reverified`]).
+    Reverify(Box<Opened>),
     /// It has come to its end.
     Over(Refusal),
     /// Whether its issuer counts, or which key signed its tokens, is known when the provider's metadata is.
@@ -70,10 +73,10 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
     };
     host.count(Counter::SessionOpened);
     let session = &opened.session;
-    let State::Live { .. } = session.state(&policy.config.session.timeouts, now) else {
+    if let State::Ended(_) = session.state(&policy.config.session.timeouts, now) {
         // As if it were not there: whoever comes back after a night logs in again.
         return Ok(Outcome::None);
-    };
+    }
     match vouched(policy, session) {
         Vouched::Yes => {}
         // One of another route, whose rules are wider: none here.
@@ -90,6 +93,9 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
                 reason,
             )));
         }
+    }
+    if policy.config.verification.reverify {
+        return Ok(Outcome::Reverify(opened));
     }
     if worth::wants_keys(&policy.config) && policy.provider.current().is_none() {
         return Ok(Outcome::Undiscovered);
@@ -112,14 +118,12 @@ pub async fn asked(
     request: &Request,
     opened: &Opened,
 ) -> Result<(Admission, Edits), Refusal> {
-    let Some(sessions) = policy.sessions(&**host)? else {
-        return Err(Refusal::unexpected("no_sessions", "sessions are off"));
-    };
+    let sessions = policy.sessions(&**host)?.ok_or_else(no_sessions)?;
     let more = more::of_session(policy, host, request, &opened.session).await?;
     settle(policy, &**host, request, &sessions, opened, &more)
 }
 
-/// Judges the request by a session whose tokens are good. Where it is due, the session is written anew.
+/// Judges the request by a session whose tokens are good, and remembers what it is worth.
 fn settle(
     policy: &Policy,
     host: &dyn Host,
@@ -129,16 +133,37 @@ fn settle(
     more: &More,
 ) -> Result<(Admission, Edits), Refusal> {
     let now = host.now();
+    let (verdict, downstream, quiet) = used(policy, host, request, sessions, opened, more, now)?;
+    if quiet > 0 {
+        let key = key(policy, request, &bind(policy, host, request)?);
+        policy
+            .opened
+            .borrow_mut()
+            .put(&key, verdict.clone(), quiet, now);
+    }
+    conclude(policy, host, request, &verdict, downstream, now)
+}
+
+/// What a good session is worth, the cookie that its use asks for, and for how many seconds nothing of that
+/// changes.
+fn used(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    sessions: &Sessions,
+    opened: &Opened,
+    more: &More,
+    now: Time,
+) -> Result<(Rc<Verdict>, Downstream, u64), Refusal> {
     let session = &opened.session;
-    let config = &policy.config;
+    let settings = &policy.config.session;
     let verdict = Rc::new(verdict(policy, host, sessions, session, more, now));
     let mut downstream = Downstream::default();
-    let (renew, touch) = match session.state(&config.session.timeouts, now) {
+    let (renew, touch) = match session.state(&settings.timeouts, now) {
         State::Live { renew, touch } => (renew, touch),
         State::Ended(_) => (false, false),
     };
-    let is_renewed = !config.session.disabled_for.contains(&AuthMethod::Session);
-    if (renew || touch) && is_renewed {
+    if (renew || touch) && !settings.disabled_for.contains(&AuthMethod::Session) {
         let mut next = session.clone();
         if renew {
             next.renew(now);
@@ -147,22 +172,36 @@ fn settle(
         }
         downstream.cookies = written(policy, host, request, sessions, &next, Some(opened))?;
         downstream.refresh_mark = session.refresh_token.as_deref().map(refresh::mark);
-    } else {
-        let quiet = session.quiet(&config.session.timeouts, now);
-        let ttl = quiet.map_or(CACHED, |quiet| quiet.min(CACHED));
-        let ttl = ttl.min(more.until().since(now) / 1000);
-        // Not in a moment when a header tells how many seconds are left.
-        let settings = &config.session;
-        let counts = !settings.request_headers.is_empty() || !settings.response_headers.is_empty();
-        let bound = bind(policy, host, request)?;
-        let key = key(policy, request, &bound);
-        let ttl = if counts { 0 } else { ttl };
-        policy
-            .opened
-            .borrow_mut()
-            .put(&key, verdict.clone(), ttl, now);
+        return Ok((verdict, downstream, 0));
     }
-    conclude(policy, host, request, &verdict, downstream, now)
+    // Not in a moment when a header tells how many seconds are left.
+    if !settings.request_headers.is_empty() || !settings.response_headers.is_empty() {
+        return Ok((verdict, downstream, 0));
+    }
+    let quiet = session
+        .quiet(&settings.timeouts, now)
+        .map_or(CACHED, |quiet| quiet.min(CACHED));
+    let quiet = quiet.min(more.until().since(now) / 1000);
+    Ok((verdict, downstream, quiet))
+}
+
+/// Judges the request by a session whose tokens are verified once more (`reverify`).
+pub async fn reverified(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    opened: &Opened,
+) -> Result<(Admission, Edits), Refusal> {
+    reverify::tokens(policy, host, &opened.session).await?;
+    let more = more::of_session(policy, host, request, &opened.session).await?;
+    let sessions = policy.sessions(&**host)?.ok_or_else(no_sessions)?;
+    let now = host.now();
+    let (verdict, downstream, _) = used(policy, &**host, request, &sessions, opened, &more, now)?;
+    conclude(policy, &**host, request, &verdict, downstream, now)
+}
+
+fn no_sessions() -> Refusal {
+    Refusal::unexpected("no_sessions", "sessions are off")
 }
 
 /// The longest that an opened session is not opened again, in seconds.
@@ -185,7 +224,7 @@ fn vouched(policy: &Policy, session: &Session) -> Vouched {
     let discovered = keys
         .as_deref()
         .and_then(|keys| keys.metadata.issuer.as_deref());
-    if Issuers::of(config, discovered).accept(&session.issuer) {
+    if Issuers::of(config, discovered).accept_of_any_tenant(&session.issuer) {
         Vouched::Yes
     } else if keys.is_none() && config.provider.issuers_allowed.is_empty() {
         Vouched::Undiscovered
@@ -202,11 +241,9 @@ pub async fn renewed(
     opened: &Opened,
     next: &Session,
 ) -> Result<(Admission, Edits), Refusal> {
-    let Some(sessions) = policy.sessions(&**host)? else {
-        return Err(Refusal::unexpected("no_sessions", "sessions are off"));
-    };
     let more = more::of_session(policy, host, request, next).await?;
     let (host, now) = (&**host, host.now());
+    let sessions = policy.sessions(host)?.ok_or_else(no_sessions)?;
     let verdict = verdict(policy, host, &sessions, next, &more, now);
     let downstream = Downstream {
         cookies: written(policy, host, request, &sessions, next, Some(opened))?,
@@ -223,11 +260,12 @@ pub async fn kept(
     request: &Request,
     session: &Session,
 ) -> Result<(Admission, Edits), Refusal> {
-    let Some(sessions) = policy.sessions(&**host)? else {
-        return Err(Refusal::unexpected("no_sessions", "sessions are off"));
-    };
+    if policy.config.verification.reverify {
+        reverify::tokens(policy, host, session).await?;
+    }
     let more = more::of_session(policy, host, request, session).await?;
     let (host, now) = (&**host, host.now());
+    let sessions = policy.sessions(host)?.ok_or_else(no_sessions)?;
     let verdict = verdict(policy, host, &sessions, session, &more, now);
     conclude(policy, host, request, &verdict, Downstream::default(), now)
 }

@@ -204,7 +204,6 @@ async fn ask(
 
 /// All that the endpoint's answer depends on (traps T15 and T16).
 fn key(policy: &Policy, request: &Request, show: &Show) -> Key {
-    let config = &policy.config;
     let extra = policy.token_extra(Some(request));
     let ours = client_id(policy.client(request)).as_bytes();
     let mut parts: Vec<&[u8]> = match show {
@@ -221,9 +220,6 @@ fn key(policy: &Policy, request: &Request, show: &Show) -> Key {
     };
     for (name, value) in extra.parts() {
         parts.extend([name.as_bytes(), value.as_bytes()]);
-    }
-    if config.caching.key_includes_scope {
-        parts.extend(config.login.scopes.iter().map(String::as_bytes));
     }
     key_of(parts)
 }

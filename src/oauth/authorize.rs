@@ -229,7 +229,7 @@ impl Callback {
             Callback::None => return Ok(()),
         };
         match iss {
-            Some(iss) if issuers.accept(iss) => Ok(()),
+            Some(iss) if issuers.accept_of_any_tenant(iss) => Ok(()),
             Some(_) => Err(Refusal::bad_credential(
                 "callback_issuer_mismatch",
                 "the callback's `iss` is not the provider's issuer",

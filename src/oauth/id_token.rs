@@ -140,7 +140,7 @@ fn check_type(jws: &Jws<'_>) -> Result<(), Refusal> {
 
 fn check_issuer(claims: &Value, rules: &IdTokenRules<'_>) -> Result<(), Refusal> {
     match claims.get("iss").and_then(Value::as_str) {
-        Some(issuer) if !issuer.is_empty() && rules.issuers.accept(issuer) => Ok(()),
+        Some(issuer) if !issuer.is_empty() && rules.issuers.accept(issuer, claims) => Ok(()),
         Some(_) => Err(refused(
             "issuer_not_allowed",
             "`iss` is not the provider's issuer".to_owned(),

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::KeySet;
 use super::metadata::{Document, Metadata};
-use crate::config::{Clusters, IssuerCheck, Provider as Settings};
+use crate::config::{Clusters, IssuerCheck, Provider as Settings, issuer_means};
 use crate::failure::Refusal;
 use crate::host::{CallError, Counter, Host, Level};
 use crate::http::Call;
@@ -90,6 +90,13 @@ async fn discover(
     let expected = settings.issuer.identifier.trim_end_matches('/');
     match &document.issuer {
         Some(issuer) if issuer.trim_end_matches('/') == expected => {}
+        // Microsoft's `common` and its like: the tokens say which tenant.
+        Some(issuer) if issuer_means(issuer, expected, |_| true) => {
+            if settings.issuers_allowed.is_empty() {
+                let line = "oidc-filter: every_tenant: the metadata are those of many tenants, and all of them may come in; name some in `issuers_allowed`";
+                host.log(Level::Warn, line);
+            }
+        }
         other => {
             let named = other
                 .as_deref()

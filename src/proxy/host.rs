@@ -146,6 +146,17 @@ impl Host for Door {
         dialect::connection(dialect(), request)
     }
 
+    fn service_id(&self) -> Option<String> {
+        match dialect() {
+            Dialect::Envoy => None,
+            // Only a request has one: elsewhere the property is refused.
+            Dialect::Kong => abi::property(b"kong.service_id")
+                .ok()
+                .and_then(|id| String::from_utf8(id).ok())
+                .filter(|id| !id.is_empty()),
+        }
+    }
+
     fn abilities(&self) -> Abilities {
         let envoy = dialect() == Dialect::Envoy;
         Abilities {

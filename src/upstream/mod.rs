@@ -8,12 +8,13 @@ pub use told::{Identity, Told};
 
 use std::rc::Rc;
 
-use crate::config::{AuthMethod, Config, Place as Where, TokenHeader};
+use crate::config::{Config, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, Place, bearer};
 use crate::host::Abilities;
 use crate::http::{
-    Downstream, Request, arguments, cookie_names, without_arguments, without_cookies,
+    Downstream, Request, arguments, cookie_names, strip_controls, without_arguments,
+    without_cookies,
 };
 
 /// A header's name and value.
@@ -144,7 +145,7 @@ impl Edits {
         config: &Config,
         abilities: Abilities,
     ) -> Result<(), Refusal> {
-        if !config.methods.has(AuthMethod::Bearer) {
+        if !config.methods.take_tokens() {
             return Ok(());
         }
         for name in bearer::header_names(config) {
@@ -232,6 +233,24 @@ impl TokenHeader {
             token.as_bytes().to_vec()
         }
     }
+}
+
+/// The headers that tell who somebody is in Kong (specification section 9.1). What is not there sets nothing.
+pub fn consumer_headers(id: &str, username: Option<&str>, custom_id: Option<&str>) -> Vec<Pair> {
+    [
+        ("x-consumer-id", Some(id)),
+        ("x-consumer-username", username),
+        ("x-consumer-custom-id", custom_id),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| text_header(name, value?))
+    .collect()
+}
+
+/// A header with this text. An empty one is none.
+pub fn text_header(name: &str, text: &str) -> Option<Pair> {
+    let value = strip_controls(text.as_bytes());
+    (!value.is_empty()).then(|| (name.as_bytes().to_vec(), value))
 }
 
 /// The client's copies of headers that only we may set, in every spelling.

@@ -8,9 +8,10 @@ use crate::session::is_piece_of;
 
 /// Names that Kong's plugin and this filter give a meaning to, whatever the configuration says
 /// (specification sections 9 and 10.1).
-const ALWAYS: [&str; 10] = [
+const ALWAYS: [&str; 11] = [
     "x-anonymous-consumer",
     "x-authenticated-groups",
+    "x-authenticated-scope",
     "x-authenticated-userid",
     "session-id",
     "session-audience",

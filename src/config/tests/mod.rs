@@ -15,6 +15,7 @@ mod accepted;
 mod browser;
 mod clients;
 mod endpoints;
+mod kong_admin;
 mod properties;
 mod refused;
 

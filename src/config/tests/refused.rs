@@ -31,18 +31,12 @@ fn what_is_not_json_is_refused() {
 }
 
 #[test]
-fn methods_and_places_that_are_not_built_are_refused_by_name() {
+fn methods_that_are_none_are_refused_by_name() {
     assert_eq!(
         good(json!({ "auth_methods": ["bearer", "bearer"] }))
             .methods
             .left_out,
         []
-    );
-    let text = "not built yet in this version";
-    refused(
-        json!({ "auth_methods": ["bearer", "kong_oauth2"] }),
-        "config.auth_methods[1]",
-        text,
     );
     refused(
         json!({ "auth_methods": ["magic"] }),
@@ -140,11 +134,6 @@ fn unbuilt_fields_are_refused_at_any_other_value() {
             json!({ "principals": { "enabled": true } }),
             "config.principals.enabled",
             "Konnect",
-        ),
-        (
-            json!({ "audience": ["api"] }),
-            "config.audience",
-            "audience_required",
         ),
         (
             json!({ "consumer_claim": ["sub"] }),

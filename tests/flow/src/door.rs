@@ -184,6 +184,12 @@ impl Host for Door {
         }
     }
 
+    fn service_id(&self) -> Option<String> {
+        let is_request = self.stream.is_some();
+        let service = self.world.service.borrow().clone();
+        service.filter(|_| is_request && !self.is_envoy())
+    }
+
     fn abilities(&self) -> Abilities {
         Abilities {
             removes_headers: self.is_envoy(),

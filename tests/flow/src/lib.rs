@@ -26,6 +26,7 @@ mod door;
 mod form;
 pub mod forward;
 pub mod idp;
+pub mod kong;
 pub mod network;
 mod neutralise;
 mod observe;

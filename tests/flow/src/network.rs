@@ -17,6 +17,8 @@ pub enum Behaviour {
     Status(u16),
     /// It answers 200 with this body.
     Body(Vec<u8>),
+    /// It answers 200 with its document, and with this header.
+    With(&'static str, &'static str),
     /// It answers 302 to this address.
     Redirect(String),
     /// The connection breaks before an answer.
@@ -177,6 +179,10 @@ impl Network {
         };
         let result = match behaviour {
             Behaviour::Normal => Ok(answer(status, document)),
+            Behaviour::With(name, value) => Ok(Answer {
+                headers: Headers::from_pairs([(":status", "200"), (name, value)]),
+                ..answer(status, document)
+            }),
             Behaviour::Status(status) => Ok(answer(status, document)),
             Behaviour::Body(body) if body.len() > MAX_ANSWER => {
                 Err(CallError::NoAnswer("longer than is read".to_owned()))

@@ -17,6 +17,11 @@ impl World {
         self.inner.marks.set(false);
     }
 
+    /// From now on Kong's requests are for the service of this id; Envoy knows no such thing.
+    pub fn set_service(&self, id: Option<&str>) {
+        *self.inner.service.borrow_mut() = id.map(str::to_owned);
+    }
+
     /// How often the host's cryptography was asked, known-answer probe included.
     #[must_use]
     pub fn asked_crypto(&self) -> u32 {
