@@ -177,7 +177,9 @@ impl Config {
         let login = LoginSettings::read(&mut reader, &methods, &clients);
         check_clients(&mut reader, &mut methods, &clients, &token, &introspection);
         let logout = LogoutSettings::read(&mut reader);
-        let provider = Provider::read(&mut reader);
+        // A provider of plain OAuth 2.0 with opaque tokens signs nothing.
+        let needs_keys = methods.has(AuthMethod::Bearer) || login.asks_openid();
+        let provider = Provider::read(&mut reader, needs_keys);
         let bearer = Bearer::read(&mut reader);
         let lookup = Lookup::read(&mut reader);
         let verification = Verification::read(&mut reader, &clients);

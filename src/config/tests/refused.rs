@@ -375,6 +375,10 @@ fn a_provider_without_discovery_needs_keys() {
         "jwks_endpoint",
     );
     good(json!({ "using_pseudo_issuer": true, "jwks_endpoint": "https://idp.example/keys" }));
+    let opaque = json!({
+        "using_pseudo_issuer": true, "auth_methods": ["userinfo"], "scopes": [],
+    });
+    good(opaque);
     refused(
         json!({ "jwks_endpoint": "/keys" }),
         "config.jwks_endpoint",

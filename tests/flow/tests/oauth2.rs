@@ -212,7 +212,7 @@ fn an_id_token_in_a_query_is_not_taken() {
 #[test]
 fn a_provider_that_publishes_nothing_is_enough() {
     let members = json!({
-        "using_pseudo_issuer": true, "authorization_endpoint": AUTHORIZE, "token_endpoint": TOKEN,
+        "using_pseudo_issuer": true, "auth_methods": ["authorization_code", "session"], "authorization_endpoint": AUTHORIZE, "token_endpoint": TOKEN,
         "userinfo_endpoint": USERINFO, "require_proof_key_for_code_exchange": true,
     });
     for dialect in Dialect::BOTH {
