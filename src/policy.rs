@@ -42,6 +42,8 @@ pub struct Policy {
     pub introspected: Recent<Said>,
     /// What the userinfo endpoint said of tokens.
     pub informed: Recent<Said>,
+    /// The same for longer, for when the endpoint fails (`cache_ttl_resurrect`).
+    pub informed_before: Recent<Said>,
     /// Whether userinfo is asked beside another way in: claims are looked for there, or a header carries it.
     pub wants_userinfo: bool,
     /// What Kong's Admin API said of tokens.
@@ -83,6 +85,7 @@ impl Policy {
             wants_userinfo,
             introspected: Recent::new(shared.budget.clone()),
             informed: Recent::new(shared.budget.clone()),
+            informed_before: Recent::new(shared.budget.clone()),
             kong_tokens: Recent::new(shared.budget.clone()),
             granted: Recent::new(shared.budget.clone()),
             refreshed: Refreshed::default(),

@@ -315,7 +315,7 @@ pub(super) const FIELDS: &[Field] = &[
     row("cache_ttl_max", Number, "null", Honoured),
     row("cache_ttl_min", Number, "null", Honoured),
     row("cache_ttl_neg", Number, "null", Honoured),
-    row("cache_ttl_resurrect", Number, "null", Later),
+    row("cache_ttl_resurrect", Number, "null", Honoured),
     row("cluster_cache_strategy", Choice(&["off", "redis"]), r#""off""#, Later),
     row("cluster_cache_items", Choices(&["introspection", "tokens"]), r#"["introspection"]"#, Later),
     // T. Proof of possession

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::recent::key_of;
 use super::said::{self, About, Said, Whom};
 use crate::config::{Config, Fact};
-use crate::failure::Refusal;
+use crate::failure::{Kind, Refusal};
 use crate::host::{Host, Time};
 use crate::http::Request;
 use crate::oauth::userinfo::check_subject;
@@ -110,10 +110,48 @@ pub async fn of(
 ) -> Result<More, Refusal> {
     let mut more = More::default();
     for whom in wanted(policy, about.token, main) {
-        let said = said::ask(policy, host, about, whom).await?;
+        let said = said::ask(policy, host, about, whom).await;
+        let said = or_before(policy, host.now(), about, whom, said)?;
         more.add(whom, said, subject)?;
     }
     Ok(more)
+}
+
+/// What was said, or else, where the userinfo endpoint fails, what it said before (row S `cache_ttl_resurrect`).
+/// That is about the person: whether the token is good was found out elsewhere, and what introspection said of it
+/// is never revived. Nothing that rests on it is kept, so the endpoint is asked again.
+fn or_before(
+    policy: &Policy,
+    now: Time,
+    about: About<'_>,
+    whom: Whom,
+    said: Result<Rc<Said>, Refusal>,
+) -> Result<Rc<Said>, Refusal> {
+    let Some(longer) = policy.config.caching.ttl_resurrect else {
+        return said;
+    };
+    if whom != Whom::Userinfo {
+        return said;
+    }
+    let before = &policy.informed_before;
+    let key = said::key(policy, about, whom);
+    match said {
+        // Where nothing may be kept, it ended as it came.
+        Ok(said) if now < said.until => {
+            let until = said.until.plus_seconds(longer);
+            before.put(key, Ok(said.clone()), until, now);
+            Ok(said)
+        }
+        Err(refusal) if refusal.kind == Kind::Unexpected => {
+            before.get(&key, now).unwrap_or(Err(refusal))
+        }
+        Err(refusal) => {
+            // It took its word back.
+            before.put(key, Err(refusal.clone()), now, now);
+            Err(refusal)
+        }
+        Ok(said) => Ok(said),
+    }
 }
 
 impl More {
@@ -173,7 +211,8 @@ pub fn known_of_session(
         return Some(Ok(more));
     };
     for whom in wanted(policy, of.about.token, of.but) {
-        let said = match said::known(policy, now, of.about, whom)? {
+        let said = said::known(policy, now, of.about, whom)?;
+        let said = match or_before(policy, now, of.about, whom, said) {
             Ok(said) => said,
             Err(refusal) => return Some(Err(refusal)),
         };

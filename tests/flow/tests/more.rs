@@ -287,3 +287,66 @@ fn a_provider_that_says_nothing_of_its_visitors_sends_nobody_in_circles() {
         assert_mail(&world.browser().enter("/app").outcome);
     }
 }
+
+#[test]
+fn while_the_endpoint_fails_what_it_said_before_counts_a_little_longer() {
+    let members = |more: Value| {
+        let kept =
+            json!({"search_user_info": true, "cache_ttl_max": 10, "cache_ttl_resurrect": 20});
+        mail(flow::stage::merged(kept, more))
+    };
+    each(&["bearer"], members(json!({})), |world| {
+        let token = world.idp().token_for("alex", world.now());
+        assert_mail(&world.show(&token));
+        world.always(USERINFO, Behaviour::Status(503));
+        world.pass_seconds(11);
+        assert_mail(&world.show(&token));
+        assert_eq!(world.calls_to(USERINFO), 2, "it was asked first");
+        world.pass_seconds(18);
+        assert_mail(&world.show(&token));
+        world.pass_seconds(1);
+        world.show(&token).assert_status(500);
+        // Nobody has anything of somebody who is new.
+        let other = world.idp().token_for("alex", world.now());
+        world.show(&other).assert_status(500);
+        world.always(USERINFO, Behaviour::Normal);
+        world.pass_seconds(2);
+        assert_mail(&world.show(&token));
+        // A token that the endpoint refuses is refused, and what it said before counts no more.
+        world.pass_seconds(10);
+        world.next(USERINFO, [Behaviour::Status(401), Behaviour::Status(503)]);
+        world.show(&token).assert_status(401);
+        world.show(&token).assert_status(500);
+    });
+    for dialect in Dialect::BOTH {
+        let world = World::with_login(dialect, members(json!({})));
+        let browser = world.browser();
+        assert_mail(&browser.enter("/app").outcome);
+        world.always(USERINFO, Behaviour::NoAnswer);
+        for seconds in [11, 0, 5] {
+            world.pass_seconds(seconds);
+            assert_mail(&browser.open("/app").here().outcome);
+        }
+        world.pass_seconds(15);
+        browser.open("/app").here().outcome.assert_status(500);
+    }
+    // A verdict is never revived: neither that of introspection, nor userinfo where it is the way in.
+    for (methods, members, url) in [
+        (
+            ["bearer"],
+            json!({"introspect_jwt_tokens": true}),
+            INTROSPECT,
+        ),
+        (["introspection"], json!({}), INTROSPECT),
+        (["userinfo"], json!({}), USERINFO),
+    ] {
+        let kept = json!({"cache_ttl_max": 10, "cache_ttl_resurrect": 20});
+        each(&methods, flow::stage::merged(kept, members), |world| {
+            let token = world.idp().token_for("alex", world.now());
+            world.show(&token).assert_user("alex");
+            world.always(url, Behaviour::NoAnswer);
+            world.pass_seconds(11);
+            world.show(&token).assert_status(500);
+        });
+    }
+}
