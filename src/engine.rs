@@ -11,8 +11,8 @@ use crate::failure::{Kind, Refusal};
 use crate::flow::more::is_jwt;
 use crate::flow::said::Whom;
 use crate::flow::{
-    Credential, Outcome, asked, authorization_code, bearer, kong_oauth2, login, logout, refresh,
-    search, session, token_request,
+    Credential, Outcome, accompanied, asked, authorization_code, bearer, kong_oauth2, login,
+    logout, refresh, search, session, token_request,
 };
 use crate::host::{Counter, Host, Level, Task};
 use crate::http::{Body, Request, Response};
@@ -25,6 +25,10 @@ use crate::upstream::Edits;
 pub use crate::failure::unexpected;
 
 /// What becomes of a request.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "as with `Step`: a box would be an allocation on the hot path"
+)]
 pub enum Decision {
     /// It goes on, with this proof and these changes.
     Forward(Admission, Edits),
@@ -62,12 +66,8 @@ enum Next {
     Reverify(Box<Opened>),
     /// It is judged when the provider's metadata is known.
     Discover,
-    /// Its token is not known yet.
-    Verify(Credential<'static>),
-    /// Kong has to be asked about its token.
-    AskKong(Credential<'static>),
-    /// The provider has to be asked about its token.
-    AskAbout(Credential<'static>, Whom),
+    /// Somebody has to find out about its token, and about the ID token beside it.
+    ByToken(Credential<'static>, Judge, Option<search::IdToken>),
     /// The provider has to give tokens for what it shows.
     AskForTokens(search::Shown),
     /// Its visitor has to log in, because of this.
@@ -148,7 +148,11 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     }
     let takes_tokens = policy.config.methods.take_tokens();
     let mut token = bearer::find(&policy.config, request).filter(|_| takes_tokens);
-    if token.is_none() && wants_body(policy, request, takes_tokens) {
+    let reads_on = match token {
+        None => wants_body(policy, request, takes_tokens),
+        Some(_) => may_be_accompanied_by_body(policy, request),
+    };
+    if reads_on {
         return Next::ReadBody;
     }
     if token.is_none() && takes_tokens {
@@ -161,7 +165,15 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         return Next::ReadBody;
     }
     if let Some((judge, credential)) = token {
-        return by_token(policy, host, request, credential, judge);
+        let id_token = search::id_token(&policy.config, request);
+        let known = match &id_token {
+            None => known(policy, host, request, &credential, judge),
+            Some(_) => None,
+        };
+        return match known {
+            Some(outcome) => decided(outcome),
+            None => Next::ByToken(credential.into_owned(), judge, id_token),
+        };
     }
     if let Some(shown) = search::find(&policy.config, request) {
         return Next::AskForTokens(shown);
@@ -179,6 +191,7 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
 }
 
 /// Who judges a token.
+#[derive(Clone, Copy)]
 enum Judge {
     /// We do.
     Us,
@@ -208,30 +221,33 @@ impl Judge {
     }
 }
 
-/// A token was shown: it is known, or has to be verified, or asked about.
-fn by_token(
+/// What is known of a token.
+fn known(
     policy: &Policy,
     host: &dyn Host,
     request: &Request,
-    credential: Credential<'_>,
+    credential: &Credential<'_>,
     judge: Judge,
-) -> Next {
-    let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
+) -> Option<Result<(Admission, Edits), Refusal>> {
     match judge {
-        Judge::Provider(whom) => {
-            match asked::from_cache(policy, host, request, &credential, whom) {
-                Some(outcome) => decided(outcome),
-                None => Next::AskAbout(credential.into_owned(), whom),
-            }
-        }
-        Judge::Kong => match kong_oauth2::from_cache(policy, host, request, &credential) {
-            Some(outcome) => decided(outcome),
-            None => Next::AskKong(credential.into_owned()),
-        },
-        Judge::Us => match bearer::from_cache(policy, host, request, &credential) {
-            Some(outcome) => decided(outcome),
-            None => Next::Verify(credential.into_owned()),
-        },
+        Judge::Us => bearer::from_cache(policy, host, request, credential),
+        Judge::Kong => kong_oauth2::from_cache(policy, host, request, credential),
+        Judge::Provider(whom) => asked::from_cache(policy, host, request, credential, whom),
+    }
+}
+
+/// What is to be found out about a token.
+async fn found_out(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    credential: &Credential<'_>,
+    judge: Judge,
+) -> Result<(Admission, Edits), Refusal> {
+    match judge {
+        Judge::Us => bearer::authenticate(policy, host, request, credential).await,
+        Judge::Kong => kong_oauth2::authenticate(policy, host, request, credential).await,
+        Judge::Provider(whom) => asked::authenticate(policy, host, request, credential, whom).await,
     }
 }
 
@@ -241,6 +257,16 @@ fn wants_body(policy: &Policy, request: &Request, takes_tokens: bool) -> bool {
     request.body.is_none()
         && (takes_tokens && config.bearer.looks_in(Place::Body) || search::looks_in_body(config))
         && policy.config.host.request_body == RequestBody::On
+        && Body::is_readable(request)
+}
+
+/// Whether an ID token may stand in the body, which was not read yet.
+fn may_be_accompanied_by_body(policy: &Policy, request: &Request) -> bool {
+    let config = &policy.config;
+    request.body.is_none()
+        && search::id_token_in_body(config)
+        && search::id_token(config, request).is_none()
+        && config.host.request_body == RequestBody::On
         && Body::is_readable(request)
 }
 
@@ -357,14 +383,15 @@ async fn finish(
                 judged => judged,
             }
         }
-        Next::Verify(credential) => {
-            bearer::authenticate(&policy, &host, &request, &credential).await
+        Next::ByToken(credential, judge, None) => {
+            found_out(&policy, &host, &request, &credential, judge).await
         }
-        Next::AskKong(credential) => {
-            kong_oauth2::authenticate(&policy, &host, &request, &credential).await
-        }
-        Next::AskAbout(credential, whom) => {
-            asked::authenticate(&policy, &host, &request, &credential, whom).await
+        Next::ByToken(credential, judge, Some(id_token)) => {
+            let outcome = match known(&policy, &*host, &request, &credential, judge) {
+                Some(outcome) => outcome,
+                None => found_out(&policy, &host, &request, &credential, judge).await,
+            };
+            accompanied::accompany(&policy, &host, &request, &credential, &id_token, outcome).await
         }
         Next::AskForTokens(shown) => {
             match token_request::authenticate(&policy, &host, &request, shown).await {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::failure::{Kind, Refusal};
 use crate::host::Time;
-use crate::http::{Request, cookie_values};
+use crate::http::{Pair, Request, cookie_values};
 use crate::provider::KeySet;
 
 /// The proof that one request may be forwarded. It cannot be made outside of this room, cannot be
@@ -46,9 +46,9 @@ pub struct Verdict {
     /// The access token for the upstream, where the request itself does not show it: a session's.
     pub token: Option<Rc<str>>,
     /// The claim headers for the upstream, ready to be written.
-    pub headers: Rc<[(Vec<u8>, Vec<u8>)]>,
+    pub headers: Rc<[Pair]>,
     /// The same for the client; nothing where no field wants any.
-    pub told: Option<Rc<[(Vec<u8>, Vec<u8>)]>>,
+    pub told: Option<Rc<[Pair]>>,
 }
 
 /// Which key verified a token, and in which key set it was last seen.

@@ -181,7 +181,7 @@ impl Config {
         let needs_keys = methods.has(AuthMethod::Bearer) || login.asks_openid();
         let provider = Provider::read(&mut reader, needs_keys);
         let bearer = Bearer::read(&mut reader);
-        let lookup = Lookup::read(&mut reader);
+        let lookup = Lookup::read(&mut reader, &clients);
         let verification = Verification::read(&mut reader, &clients);
         let authorization = Authorization::read(&mut reader);
         let failures = Failures::read(&mut reader);

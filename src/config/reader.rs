@@ -427,7 +427,7 @@ impl<T> Choices<T> {
         self.named
     }
 
-    /// Those that were named. `empty` says what is wrong if none was.
+    /// The same. `empty` says what is wrong if none was.
     pub(super) fn resolve(self, reader: &mut Reader, empty: &str) -> Vec<T> {
         if self.named.is_empty() {
             reader.error(self.name, empty);

@@ -113,8 +113,8 @@ pub(super) const FIELDS: &[Field] = &[
     row("password_param_type", Choices(PLACES), r#"["body", "header", "query"]"#, Honoured),
     row("refresh_token_param_type", Choices(PLACES), r#"["body", "header", "query"]"#, Honoured),
     row("refresh_token_param_name", Text, "null", Honoured),
-    row("id_token_param_type", Choices(PLACES), r#"["body", "header", "query"]"#, Later),
-    row("id_token_param_name", Text, "null", Later),
+    row("id_token_param_type", Choices(PLACES), r#"["body", "header", "query"]"#, Honoured),
+    row("id_token_param_name", Text, "null", Honoured),
     row("jwt_session_cookie", Text, "null", Honoured),
     row("jwt_session_claim", Text, r#""sid""#, Honoured),
     // E. Authorization endpoint

@@ -1,5 +1,6 @@
 //! The ways in, one file each.
 
+pub mod accompanied;
 mod after_login;
 pub mod asked;
 pub mod authorization_code;

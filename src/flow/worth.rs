@@ -104,7 +104,7 @@ pub fn wants_keys(config: &Config) -> bool {
 
 /// The key that signed a token, as far as the provider has it still. Nothing for an opaque token, and for one that
 /// our own secret signed.
-fn jwk_of(policy: &Policy, host: &dyn Host, token: &str) -> Option<String> {
+pub fn jwk_of(policy: &Policy, host: &dyn Host, token: &str) -> Option<String> {
     let jws = Jws::parse(token).ok()?;
     let keys = policy.provider.current()?;
     verify::signer_among(host, &keys, &jws).map(Jwk::public_json)

@@ -9,6 +9,9 @@ use url::Url;
 
 use super::{Headers, strip_controls};
 
+/// A header's name and value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// Our own reply to the client.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
@@ -74,7 +77,7 @@ pub struct Downstream {
     /// Other headers, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The same, shared with the verdict.
-    pub told: Option<Rc<[(Vec<u8>, Vec<u8>)]>>,
+    pub told: Option<Rc<[Pair]>>,
     /// Names that only we set: the upstream's own headers of these names go, whether we have a value or not.
     pub owned: Option<Rc<[String]>>,
 }
@@ -85,6 +88,16 @@ impl Downstream {
         Downstream {
             owned,
             ..Downstream::default()
+        }
+    }
+
+    /// Adds headers of which nothing is told yet.
+    pub fn add(&mut self, headers: Vec<Pair>) {
+        for (name, value) in headers {
+            let told = self.added().any(|(own, _)| own == name);
+            if !told && let Ok(name) = String::from_utf8(name) {
+                self.headers.push((name, value));
+            }
         }
     }
 

@@ -17,8 +17,7 @@ use crate::http::{
     without_cookies,
 };
 
-/// A header's name and value.
-pub type Pair = (Vec<u8>, Vec<u8>);
+pub use crate::http::Pair;
 
 /// The changes that a forwarded request gets.
 pub struct Edits {
@@ -168,6 +167,37 @@ impl Edits {
             self.query = without_credential(request, &[bearer::ARGUMENT]);
         }
         Ok(())
+    }
+
+    /// Sets these headers as well. What is set already stays: it came from who is believed first.
+    pub fn add(&mut self, headers: Vec<Pair>) {
+        for pair in headers {
+            if !self.set().any(|(own, _)| *own == pair.0) {
+                self.own.push(pair);
+            }
+        }
+    }
+
+    /// Hides what stood in `place` as well as the credential that stood in `first`. A header is hidden by its name
+    /// ([`OwnedNames`]).
+    pub fn hide_as_well(&mut self, request: &Request, first: &Place, place: &Place) {
+        match place {
+            Place::Query(names) => {
+                let mut all = names.clone();
+                if let Place::Query(before) = first {
+                    all.extend(before.iter().cloned());
+                }
+                self.query = without_credential(request, &all);
+            }
+            Place::Body(names) => {
+                let mut all = names.clone();
+                if let Place::Body(before) = first {
+                    all.extend(before.iter().cloned());
+                }
+                self.body = request.body().without(&all);
+            }
+            Place::Header(_) | Place::Cookie(_) | Place::Session => {}
+        }
     }
 
     /// Whether a header of this name is set or goes already.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::config::{AuthMethod, Config};
+use crate::config::{AuthMethod, Config, Place};
 use crate::http::same_name;
 use crate::session::is_piece_of;
 
@@ -53,6 +53,12 @@ impl OwnedNames {
         };
         for name in ALWAYS {
             names.add(name);
+        }
+        // Alone it was verified by nobody; with its access token it has `upstream_id_token_header`.
+        let id_token = config.lookup.id_token.as_ref();
+        let id_token = id_token.filter(|named| named.places.contains(&Place::Header));
+        if let Some(named) = id_token.filter(|_| config.methods.hide_credentials) {
+            names.add(&named.header);
         }
         for name in config.upstream.header_names() {
             names.add(name);

@@ -12,6 +12,8 @@ use support::provider::Provider;
 use support::raw::{self, Answer};
 use support::upstream::{Seen, Upstream};
 
+pub mod clients;
+
 /// Envoy with the filter, and the API behind it.
 pub struct Gateway {
     /// Two workers, unless the test changed that.
@@ -119,6 +121,22 @@ impl Gateway {
     #[must_use]
     pub fn get(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
         raw::get(self.address(), target, headers)
+    }
+
+    /// POST of this body, on a connection of its own.
+    #[must_use]
+    pub fn post(&self, target: &str, kind: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let length = body.len().to_string();
+        let mut all = vec![
+            ("content-type", kind.as_bytes()),
+            ("content-length", length.as_bytes()),
+            ("connection", b"close"),
+        ];
+        let more = headers.iter();
+        all.extend(more.map(|(name, value)| (*name, value.as_bytes())));
+        let mut bytes = raw::head_of("POST", target, &all);
+        bytes.extend_from_slice(body.as_bytes());
+        raw::send(self.address(), &bytes)
     }
 
     /// A request without a body, with these bytes as values of headers.

@@ -38,6 +38,9 @@ pub const SECOND: [&str; 2] = ["second", "the-secret-of-second"];
 /// Its `client_secret_basic`, made with `printf second:the-secret-of-second | base64`.
 const SECOND_BASIC: &str = "Basic c2Vjb25kOnRoZS1zZWNyZXQtb2Ytc2Vjb25k";
 
+/// The grant for an assertion (RFC 7523 section 2.1).
+pub const ASSERTION_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 /// The kind of assertion (RFC 7523 section 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -145,6 +148,8 @@ pub struct Idp {
     access: RefCell<HashMap<String, Value>>,
     asked: RefCell<Vec<String>>,
     proofs: RefCell<Vec<&'static str>>,
+    /// Assertions that are good, and until when.
+    grantable: RefCell<HashMap<String, u64>>,
     assertions: RefCell<Vec<String>>,
     count: Cell<u64>,
 }
@@ -190,6 +195,15 @@ impl Idp {
         let issued = self.issued.borrow();
         let refresh = issued.iter().filter(|token| token.starts_with("refresh-"));
         refresh.cloned().collect()
+    }
+
+    /// An assertion that this provider takes until then (RFC 7523 section 2.1): of [`ROBOT`], about itself.
+    pub fn assertion(&self, exp: u64) -> String {
+        let claims = json!({"iss": ROBOT[0], "sub": ROBOT[0], "aud": ISSUER, "exp": exp});
+        let assertion = key("robot").token(&claims);
+        let mut grantable = self.grantable.borrow_mut();
+        grantable.insert(assertion.clone(), exp);
+        assertion
     }
 
     /// Forgets all refresh tokens: somebody logged out there.
@@ -363,6 +377,8 @@ impl Idp {
             get("client_assertion").and_then(|assertion| assertion::method(assertion, now)),
         );
         let proof = match (basic, get("client_secret"), get("client_id")) {
+            // What is asserted says it all.
+            (None, None, None) if get("grant_type") == Some(ASSERTION_GRANT) => "nobody",
             (None, None, None) => match assertion {
                 (Some(ASSERTION_TYPE), Some((method, jti))) if self.is_new(&jti) => method,
                 _ => return (401, json!({"error": "invalid_client"})),
@@ -374,6 +390,7 @@ impl Idp {
             (None, Some(secret), Some(id)) if [id, secret] == ROBOT => "robot",
             (None, Some(secret), Some(CLIENT)) if secret == SECRET => "post",
             (None, None, Some(CLIENT)) => "none",
+            (None, None, Some("robot")) => "public robot",
             _ => return (401, json!({"error": "invalid_client"})),
         };
         self.proofs.borrow_mut().push(proof);
@@ -422,6 +439,18 @@ impl Idp {
                 let grant = Grant {
                     client: client.to_owned(),
                     ..Grant::of(user, now)
+                };
+                (200, self.tokens(&grant, now, true))
+            }
+            Some(ASSERTION_GRANT) => {
+                let shown = get("assertion").unwrap_or_default();
+                let good_until = self.grantable.borrow().get(shown).copied();
+                if good_until.is_none_or(|end| now >= end) {
+                    return refused("invalid_grant");
+                }
+                let grant = Grant {
+                    client: ROBOT[0].to_owned(),
+                    ..Grant::of(ROBOT[0], now)
                 };
                 (200, self.tokens(&grant, now, true))
             }

@@ -1,7 +1,8 @@
 //! Discovery, key sets and a provider that misbehaves (specification sections 7.1, 7.2 and 16).
 
+use flow::assertion::client_jwk;
 use flow::stage::{DISCOVERY, ISSUER, KEYS, config, key};
-use flow::{Behaviour, Dialect, World};
+use flow::{Behaviour, Dialect, Request, World};
 use oidc_filter::host::{Counter, Level};
 use serde_json::{Value, json};
 use support::issuer;
@@ -234,6 +235,33 @@ fn an_issuer_for_many_tenants_is_that_of_the_tokens_tenant() {
         ] {
             show(bad).assert_status(401);
         }
+    }
+}
+
+/// A login there: its session is of the tenant, and the client's assertion is for the issuer as it is configured.
+#[test]
+fn people_of_a_tenant_log_in_where_the_metadata_are_of_many() {
+    let members = json!({"client_auth": ["private_key_jwt"], "client_jwk": [client_jwk()]});
+    for dialect in Dialect::BOTH {
+        let world = World::with_login(dialect, members.clone());
+        world.put_login(json!({"issuer": "https://idp.test/{tenantid}"}));
+        let tid = |tid: &str| {
+            let claims = json!({"tid": tid});
+            world.idp().set(|idp| {
+                idp.id_claims = claims.clone();
+                idp.access_claims = claims;
+            });
+        };
+        tid("realm");
+        let browser = world.browser();
+        browser.enter("/app").outcome.assert_user("alex");
+        assert_eq!(world.idp().proofs(), ["private_key_jwt"]);
+        browser.ask(Request::get("/app")).assert_user("alex");
+        tid("other");
+        let other = world.browser();
+        let stop = other.log_in(&other.open("/app").away());
+        stop.here().outcome.assert_status(401);
+        assert!(world.logged("issuer_not_allowed"));
     }
 }
 

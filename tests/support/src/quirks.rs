@@ -116,13 +116,13 @@ pub const OKTA: Like = Like {
         usual(
             "scopes_in_scp",
             "access tokens have the scopes as a list in `scp`, and no `scope`",
-            "https://developer.okta.com/docs/reference/api/oidc/ (Access token, reserved claims: scp)",
+            "https://developer.okta.com/docs/reference/api/oidc/ (Access token payload: scp), seen in https://groups.google.com/g/rabbitmq-users/c/O3GdCKf8soM/m/ZsjMcizrAgAJ",
             |habits| habits.scopes = Scopes::List("scp"),
         ),
         usual(
             "client_in_cid",
             "access tokens name the client in `cid`, and have neither `azp` nor `client_id`",
-            "https://developer.okta.com/docs/reference/api/oidc/ (Access token, reserved claims: cid)",
+            "https://developer.okta.com/docs/reference/api/oidc/ (Access token payload: cid)",
             |habits| habits.client_claim = "cid",
         ),
         usual(
@@ -218,7 +218,7 @@ pub const ENTRA: Like = Like {
         usual(
             "graph_without_a_scope",
             "an access token is for the client's own API only with a scope of that (`<client id>/.default`); otherwise it is for Microsoft Graph, with a `nonce` in its header, and nobody else can verify it",
-            "https://learn.microsoft.com/en-us/troubleshoot/entra/entra-id/app-integration/troubleshoot-validation-access-token (Troubleshoot access token signature validation errors), https://github.com/AzureAD/microsoft-authentication-library-for-js/issues/521#issuecomment-577400515",
+            "https://learn.microsoft.com/en-us/troubleshoot/entra/entra-id/app-integration/troubleshooting-signature-validation-errors, https://github.com/AzureAD/microsoft-authentication-library-for-js/issues/521#issuecomment-577400515",
             |habits| {
                 habits.api = Api::ByScope;
                 habits.otherwise = Access::Nonce;
@@ -294,7 +294,7 @@ pub const GOOGLE: Like = Like {
         usual(
             "opaque_access_tokens",
             "access tokens are no JWTs",
-            "https://cloud.google.com/docs/authentication/token-types (Access tokens are opaque)",
+            "https://docs.cloud.google.com/docs/authentication/token-types (Access tokens)",
             |habits| {
                 habits.access = Access::Opaque;
                 habits.otherwise = Access::Opaque;
@@ -395,7 +395,7 @@ pub const COGNITO: Like = Like {
         sometimes(
             "https_callbacks",
             "a callback has to be `https`, but at localhost",
-            "https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-client-apps.html (Callback URLs)",
+            "https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_CreateUserPoolClient.html (CallbackURLs: HTTPS except for http://localhost)",
             |habits| habits.https_callbacks = true,
         ),
         sometimes(
@@ -414,7 +414,7 @@ pub const AUTH0: Like = Like {
         usual(
             "trailing_slash",
             "the issuer ends with a slash",
-            "https://auth0.com/docs/secure/tokens/id-tokens/validate-id-tokens (iss: https://YOUR_DOMAIN/)",
+            "https://github.com/auth0/omniauth-auth0/pull/89 (the iss claim is in the format of https://...com/)",
             |habits| {
                 habits.issuer = "/";
                 habits.paths = vec![

@@ -78,21 +78,8 @@ fn ex_03_the_audience_reaches_the_token_endpoint_of_auth0() {
     assert_eq!(seen.target, "/orders", "the credential stays here");
     gateway.answered(&in_query("wrong"), 401);
 
-    let in_body = |secret: &str| {
-        let form = pair(secret);
-        let length = form.len().to_string();
-        let headers = [
-            (
-                "content-type",
-                b"application/x-www-form-urlencoded".as_slice(),
-            ),
-            ("content-length", length.as_bytes()),
-            ("connection", b"close"),
-        ];
-        let mut bytes = raw::head_of("POST", "/orders", &headers);
-        bytes.extend_from_slice(form.as_bytes());
-        raw::send(gateway.address(), &bytes)
-    };
+    let form = "application/x-www-form-urlencoded";
+    let in_body = |secret: &str| gateway.post("/orders", form, &[], &pair(secret));
     gateway.forwarded_as(&in_body(ROBOT.1), ROBOT.0);
     gateway.answered(&in_body("wrong"), 401);
 }

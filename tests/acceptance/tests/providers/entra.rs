@@ -175,7 +175,5 @@ fn entra_issuer_template() {
     let own = format!("{}/{TENANT}/v2.0", provider.host());
     let other = format!("{}/another/v2.0", provider.host());
     api(&provider, json!({"issuers_allowed": [own]})).admits(&token_of_tenant);
-    let others = api(&provider, json!({"issuers_allowed": [other]}));
-    others.refuses(&token_of_tenant);
-    others.refuses(&token_of_tenant);
+    api(&provider, json!({"issuers_allowed": [other]})).refuses(&token_of_tenant);
 }

@@ -13,6 +13,7 @@ mod entra;
 mod google;
 mod kong_identity;
 mod okta;
+mod plain;
 
 /// A gateway for logins at this provider, at all its hosts. `{own}` in a text is the gateway's own address. One worker,
 /// so that calls are counted.

@@ -6,7 +6,7 @@ use support::browser::{Browser, parameter};
 use support::issuer::{SigningKey, claims};
 use support::provider::{AUTHORIZE, CLIENT, DISCOVERY, INTROSPECT, JWKS, Provider, ROBOT, TOKEN};
 use support::quirks::OKTA;
-use support::raw::{self, Answer};
+use support::raw::Answer;
 
 use super::{
     access_token, api, ends, enters, forbids, gateway, says, token_of, tokens_of_alex,
@@ -235,21 +235,12 @@ fn oh_22_the_test_list_of_okta() {
 const RPC: &str = "{ \"jsonrpc\": \"2.0\",\n \"method\": \"message/send\", \"id\": 1.0, \"params\": {\"text\": \"\\u00e4 ü\"}}";
 
 fn calls(gateway: &Gateway, token: Option<&str>) -> Answer {
-    let length = RPC.len().to_string();
     let token = token.map(bearer);
-    let mut headers = vec![
-        ("content-type", b"application/json".as_slice()),
-        ("content-length", length.as_bytes()),
-        ("connection", b"close"),
-    ];
-    headers.extend(
-        token
-            .iter()
-            .map(|token| ("authorization", token.as_bytes())),
-    );
-    let mut bytes = raw::head_of("POST", "/a2a", &headers);
-    bytes.extend_from_slice(RPC.as_bytes());
-    raw::send(gateway.address(), &bytes)
+    let headers: Vec<_> = token
+        .iter()
+        .map(|token| ("authorization", token.as_str()))
+        .collect();
+    gateway.post("/a2a", "application/json", &headers, RPC)
 }
 
 /// An agent's token, and a gateway for agents.
