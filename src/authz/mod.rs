@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use crate::account::Who;
 use crate::config::Config;
 use crate::failure::{Kind, Refusal};
 use crate::host::Time;
@@ -31,6 +32,8 @@ pub enum Basis<'a> {
     Verdict(&'a Verdict),
     /// A cross-origin preflight, where `run_on_preflight` is off.
     Preflight,
+    /// A request of a route that is disabled.
+    DisabledRoute,
 }
 
 /// What is known about a token, independent of the request that brought it.
@@ -45,6 +48,8 @@ pub struct Verdict {
     pub session_cookie: Option<String>,
     /// The access token for the upstream, where the request itself does not show it: a session's.
     pub token: Option<Rc<str>>,
+    /// Whom it is about, for the operator.
+    pub who: Rc<Who>,
     /// The claim headers for the upstream, ready to be written.
     pub headers: Rc<[Pair]>,
     /// The same for the client; nothing where no field wants any.
@@ -81,6 +86,15 @@ pub fn admit(
                     Kind::NoCredential,
                     "no_preflight",
                     "only a real preflight passes without a credential",
+                ));
+            }
+        }
+        Basis::DisabledRoute => {
+            if !config.routes.disable(facts.request) {
+                return Err(Refusal::new(
+                    Kind::NoCredential,
+                    "no_disabled_route",
+                    "only the requests of a disabled route pass without a credential",
                 ));
             }
         }

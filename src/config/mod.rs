@@ -30,8 +30,10 @@ mod logout;
 mod lookup;
 mod methods;
 mod names;
+mod own_paths;
 mod provider;
 mod reader;
+mod routes;
 mod secret;
 mod session;
 mod table;
@@ -68,7 +70,9 @@ pub use login::{
 pub use logout::{LogoutMethod, LogoutSettings};
 pub use lookup::{Lookup, Named};
 pub use methods::{AuthMethod, Methods};
+pub use own_paths::OwnPaths;
 pub use provider::{IssuerCheck, Provider};
+pub use routes::{Ambiguous, Route, Routes, Then};
 pub use secret::Secret;
 pub use session::{Bind, SameSite, SessionFact, SessionSettings, Timeouts};
 pub use token::{Grant, Replay, TokenSettings};
@@ -154,6 +158,10 @@ pub struct Config {
     pub kong_admin: Option<KongAdmin>,
     /// What concerns the host: clusters, shared data, bodies, trusted peers.
     pub host: HostSettings,
+    /// Our own paths.
+    pub own_paths: OwnPaths,
+    /// Other rules for a part of the requests; a route has none itself.
+    pub routes: Routes,
 }
 
 impl Config {
@@ -166,7 +174,25 @@ impl Config {
         json: &[u8],
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
-        let document = document::read(json, env)?;
+        let mut document = document::read(json, env)?;
+        let (sketches, mut errors) = routes::sketch(&mut document);
+        let members = document.members.clone();
+        let (outer, mut warnings, found) = match Config::of(document) {
+            Ok((config, warnings)) => (Some(config), warnings, Vec::new()),
+            Err(errors) => (None, Vec::new(), errors),
+        };
+        let routes = routes::lay(&members, sketches, &found, &mut errors, &mut warnings);
+        match outer {
+            Some(mut config) if errors.is_empty() => {
+                config.routes = routes;
+                Ok((config, warnings))
+            }
+            _ => Err(found.into_iter().chain(errors).collect()),
+        }
+    }
+
+    /// Reads one level: the outer members, or those that a route puts in their place.
+    fn of(document: document::Document) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
         let mut reader = Reader::new(document);
         let mut methods = Methods::read(&mut reader);
         let kong_admin = KongAdmin::read(&mut reader, &mut methods);
@@ -190,6 +216,7 @@ impl Config {
         let session = SessionSettings::read(&mut reader);
         let caching = Caching::read(&mut reader);
         let host = HostSettings::read(&mut reader);
+        let own_paths = OwnPaths::read(&mut reader);
         let (provider, warnings) = reader.finish(provider)?;
         let config = Config {
             provider,
@@ -211,8 +238,19 @@ impl Config {
             caching,
             kong_admin,
             host,
+            own_paths,
+            routes: Routes::default(),
         };
         Ok((config, warnings))
+    }
+
+    /// This configuration, and those of its routes.
+    pub fn all(&self) -> impl Iterator<Item = &Config> {
+        let overlaid = self.routes.iter().filter_map(|route| match &route.then {
+            Then::Overlay(config) => Some(&**config),
+            Then::Disabled => None,
+        });
+        std::iter::once(self).chain(overlaid)
     }
 
     /// The client of ours that a request means.
@@ -237,8 +275,13 @@ impl Config {
         } else {
             format!(" (left out: {})", names(&self.methods.left_out))
         };
+        let routes = match self.routes.iter().count() {
+            0 => String::new(),
+            1 => ", 1 route".to_owned(),
+            many => format!(", {many} routes"),
+        };
         format!(
-            "issuer {}, methods: {}{left_out}",
+            "issuer {}, methods: {}{left_out}{routes}",
             self.provider.issuer.identifier,
             names(&self.methods.enabled),
         )

@@ -7,6 +7,7 @@ use super::more::{self, More};
 use super::said::{self, About, Said, Whom};
 use super::token::end_by_age;
 use super::{Credential, pass};
+use crate::account::Who;
 use crate::authz::{self, Admission, Facts, Verdict};
 use crate::config::AuthMethod;
 use crate::failure::Refusal;
@@ -87,6 +88,7 @@ fn conclude(
 fn verdict(policy: &Policy, main: Rc<Said>, mut more: More, whom: Whom, now: Time) -> Verdict {
     let config = &policy.config;
     let end = main.end.into_iter().chain(more.end()).min();
+    let who = Who::of(whom.method(), &main.claims);
     match whom {
         Whom::Introspection => more.introspection = Some(main),
         Whom::Userinfo => more.userinfo = Some(main),
@@ -102,6 +104,7 @@ fn verdict(policy: &Policy, main: Rc<Said>, mut more: More, whom: Whom, now: Tim
         rules: by_age.and_then(|_| authz::judge(&judged, config)),
         session_cookie: None,
         token: None,
+        who,
         headers,
         told,
     }

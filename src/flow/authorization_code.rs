@@ -15,9 +15,9 @@ use super::login::{self, Login, MOST_TRIES, Seals, Ticket};
 use super::more;
 use super::origin::Origin;
 use super::session;
-use crate::config::{AuthMethod, Client, Grant, ResponseType, Secret};
+use crate::config::{AuthMethod, Client, Grant, ResponseMode, ResponseType, Secret};
 use crate::failure::Refusal;
-use crate::host::{Counter, Host, Level, Time};
+use crate::host::{self, Counter, Endpoint, Host, Level, Time};
 use crate::http::{Request, Response, without_arguments};
 use crate::oauth::authorize::{self, AuthorizationRequest, Callback, shown_states};
 use crate::oauth::claims::Issuers;
@@ -26,7 +26,7 @@ use crate::oauth::id_token::{self, IdTokenRules};
 use crate::oauth::token::{self, CodeGrant, TokenAnswer, TokenError};
 use crate::oauth::{endpoint, pkce};
 use crate::policy::Policy;
-use crate::provider::KeySet;
+use crate::provider::{KeySet, Metadata};
 use crate::session::Session;
 
 /// Sends the visitor to the provider; afterwards they get to `target`.
@@ -48,6 +48,7 @@ pub async fn start(
         keys.metadata.authorization_endpoint.as_ref(),
         "authorization_endpoint",
     )?;
+    check_announced(policy, &keys.metadata)?;
     let text = || policy.secrets.text(config, &**host, request);
     let created = host.now().seconds();
     let ticket = Ticket {
@@ -56,6 +57,7 @@ pub async fn start(
         target,
         tries,
         client: client.id.clone().filter(|_| request.client > 0),
+        route: policy.route.clone(),
     };
     let verifier = if pkce::is_used(settings.pkce, &keys.metadata) {
         let mut random = [0; 32];
@@ -112,12 +114,35 @@ pub async fn start(
         .with_cookies(&cookies))
 }
 
+/// Row A `verify_parameters`, for what a login asks for.
+fn check_announced(policy: &Policy, metadata: &Metadata) -> Result<(), Refusal> {
+    let settings = &policy.config.login;
+    let scopes = metadata.scopes_supported.as_deref();
+    for scope in &settings.scopes {
+        policy.check_announced("scopes", scope, scopes)?;
+    }
+    let types = metadata.response_types_supported.as_deref();
+    policy.check_announced("response_type", settings.response_type.name(), types)?;
+    let mode = match settings.response_mode {
+        ResponseMode::Query => "query",
+        ResponseMode::FormPost => "form_post",
+    };
+    let modes = metadata.response_modes_supported.as_deref();
+    policy.check_announced("response_mode", mode, modes)?;
+    if settings.pkce == Some(true) {
+        let field = "require_proof_key_for_code_exchange";
+        let methods = metadata.code_challenge_methods_supported.as_deref();
+        policy.check_announced(field, "S256", methods)?;
+    }
+    policy.check_grant("authorization_code", metadata)
+}
+
 pub(super) fn client_id(client: &Client) -> &str {
     client.id.as_deref().unwrap_or("")
 }
 
 /// Whether a request may be a callback by its path: that of a configured `redirect_uri`, or any.
-pub fn is_callback_path(policy: &Policy, request: &Request) -> bool {
+fn is_callback_path(policy: &Policy, request: &Request) -> bool {
     let mut clients = policy.config.clients.iter();
     clients.any(|client| is_callback_of(client, request))
 }
@@ -129,9 +154,40 @@ fn is_callback_of(client: &Client, request: &Request) -> bool {
     }
 }
 
+/// The callback in a query or a form, if there is one: its ticket, and the policy that the login began under.
+/// A route that is gone leaves its logins to a policy whose seal is the same; none opens another's.
+pub fn coming_back(
+    outer: &Rc<Policy>,
+    host: &dyn Host,
+    request: &Request,
+    form: &[u8],
+) -> Result<Option<(Rc<Policy>, Ticket)>, Refusal> {
+    let mut first = None;
+    for policy in logins(outer, request) {
+        match ticket(policy, host, form)? {
+            Some(ticket) if ticket.route == policy.route => {
+                return Ok(Some((policy.clone(), ticket)));
+            }
+            Some(ticket) if first.is_none() => first = Some((policy.clone(), ticket)),
+            _ => {}
+        }
+    }
+    Ok(first)
+}
+
+/// The policies that send people to log in, and whose callbacks come to this path.
+pub fn logins<'a>(
+    outer: &'a Rc<Policy>,
+    request: &'a Request,
+) -> impl Iterator<Item = &'a Rc<Policy>> {
+    outer
+        .all()
+        .filter(|policy| policy.logs_in() && is_callback_path(policy, request))
+}
+
 /// The ticket in a query or a form, if a `state` of ours is in it: then it is a callback, whatever else
 /// may be wrong with it.
-pub fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ticket>, Refusal> {
+fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ticket>, Refusal> {
     let states = shown_states(form);
     if states.is_empty() {
         return Ok(None);
@@ -363,12 +419,14 @@ async fn redeem(
         },
     );
     // Once: a code is good for one use (RFC 6749 section 4.1.2).
-    let answer = host.call(call).await.map_err(|error| {
-        Failed::Other(Refusal::unexpected(
-            "token_endpoint_unreachable",
-            error.to_string(),
-        ))
-    })?;
+    let answer = host::call(&**host, Endpoint::Token, call)
+        .await
+        .map_err(|error| {
+            Failed::Other(Refusal::unexpected(
+                "token_endpoint_unreachable",
+                error.to_string(),
+            ))
+        })?;
     let tokens = token::read_answer(&answer).map_err(|error| match &error {
         TokenError::InvalidGrant(_) => Failed::Grant(error.to_string()),
         _ => Failed::Other(Refusal::from(&error)),

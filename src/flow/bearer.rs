@@ -13,8 +13,9 @@ use super::more::{self, More};
 use super::said::About;
 use super::token::{check_times_and_issuer, end_by_age};
 use super::{Credential, Place, pass};
+use crate::account::Who;
 use crate::authz::{self, Admission, Facts, KeyMark, Verdict};
-use crate::config::{Config, Fact, Place as Where};
+use crate::config::{AuthMethod, Config, Fact, Place as Where};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::{Request, arguments, cookie_values};
@@ -228,6 +229,7 @@ impl Verified {
             rules: by_age.and_then(|_| authz::judge(&judged, config)),
             session_cookie: session_claim(&self.claims, config)?,
             token: None,
+            who: Who::of(AuthMethod::Bearer, &self.claims),
             headers,
             told,
             key: self.key,

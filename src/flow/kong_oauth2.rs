@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 use super::recent::{self, Fetch, Fetched, Key, Question, keep_until, key_of};
 use super::token::end_by_age;
 use super::{Credential, pass};
+use crate::account::{Who, shown};
 use crate::authz::{self, Admission, Facts, Verdict};
+use crate::config::AuthMethod;
 use crate::failure::Refusal;
-use crate::host::{Counter, Host, Time};
+use crate::host::{self, Counter, Endpoint, Host, Time};
 use crate::http::{Answer, Call, Request};
 use crate::kong_admin::{self, AdminApi, Consumer, ShownToken, TokenRow};
 use crate::oauth::id_token::LEAST_LEEWAY;
@@ -134,6 +136,11 @@ async fn fetch(
         rules: by_age.and_then(|_| authz::judge(&claims, config)),
         session_cookie: None,
         token: None,
+        who: Rc::new(Who {
+            method: AuthMethod::KongOauth2,
+            subject: row.authenticated_userid.as_deref().and_then(shown),
+            client: shown(consumer.id.as_str()),
+        }),
         headers,
         told,
     };
@@ -143,7 +150,7 @@ async fn fetch(
 
 async fn ask(host: &Rc<dyn Host>, call: Call) -> Result<Answer, Refusal> {
     host.count(Counter::KongAdminAsked);
-    let answer = host.call(call).await;
+    let answer = host::call(&**host, Endpoint::KongAdmin, call).await;
     answer.map_err(|error| Refusal::unexpected("kong_admin_unreachable", error.to_string()))
 }
 

@@ -11,6 +11,7 @@ pub mod login;
 pub mod logout;
 pub mod more;
 mod origin;
+pub mod own_paths;
 pub mod recent;
 pub mod refresh;
 mod reverify;
@@ -48,7 +49,8 @@ fn pass(
     verdict: &Verdict,
     now: Time,
 ) -> Result<(Admission, Edits), Refusal> {
-    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)?;
+    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)
+        .map_err(|refusal| refusal.about(&verdict.who))?;
     let mut edits = Edits::authenticated(
         facts.request,
         credential,
@@ -57,12 +59,14 @@ fn pass(
         &policy.names,
         host.abilities(),
     )?;
+    edits.downstream.owned.clone_from(&policy.of_responses);
     edits.downstream.told.clone_from(&verdict.told);
     let for_client = policy.config.downstream.access_token_header.as_ref();
     if let Some((header, credential)) = for_client.zip(credential) {
         let value = strip_controls(&header.value(&credential.token));
         edits.downstream.headers.push((header.name.clone(), value));
     }
+    edits.account.who = Some(verdict.who.clone());
     Ok((admission, edits))
 }
 

@@ -12,7 +12,7 @@ use super::token::{check_times_and_issuer, verified_claims};
 use crate::cache::Weigh;
 use crate::config::{AuthMethod, Client};
 use crate::failure::Refusal;
-use crate::host::{Counter, Host, Time};
+use crate::host::{self, Counter, Endpoint, Host, Time};
 use crate::http::Request;
 use crate::jose::Jws;
 use crate::oauth::claims::{Issuers, date};
@@ -65,6 +65,14 @@ pub struct About<'a> {
 }
 
 impl Whom {
+    /// The way in.
+    pub fn method(self) -> AuthMethod {
+        match self {
+            Whom::Introspection => AuthMethod::Introspection,
+            Whom::Userinfo => AuthMethod::Userinfo,
+        }
+    }
+
     fn shelf(self) -> recent::Shelf<Said> {
         fn introspected(policy: &Policy) -> &Recent<Said> {
             &policy.introspected
@@ -228,8 +236,8 @@ async fn introspect(
     let proof = policy.proof(client, settings.auth, supported, metadata, &**host)?;
     let endpoint = policy.form_endpoint(url, proof, extra);
     host.count(Counter::Introspected);
-    let answer = host
-        .call(introspection::call(&endpoint, settings, token))
+    let call = introspection::call(&endpoint, settings, token);
+    let answer = host::call(&**host, Endpoint::Introspection, call)
         .await
         .map_err(|error| Refusal::unexpected("introspection_unreachable", error.to_string()))?;
     match introspection::read_answer(&answer, settings.accept)? {
@@ -273,8 +281,7 @@ async fn inform(
     };
     host.count(Counter::UserinfoAsked);
     let call = userinfo::call(&endpoint, settings.accept, token)?;
-    let answer = host
-        .call(call)
+    let answer = host::call(&**host, Endpoint::Userinfo, call)
         .await
         .map_err(|error| Refusal::unexpected("userinfo_unreachable", error.to_string()))?;
     match userinfo::read_answer(&answer, settings.accept)? {

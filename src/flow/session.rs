@@ -314,10 +314,14 @@ fn of_new(
     more: &More,
     now: Time,
 ) -> Result<Verdict, Refusal> {
-    Ok(match policy.sessions(host)? {
+    let mut verdict = match policy.sessions(host)? {
         Some(sessions) => verdict(policy, host, &sessions, session, more, now),
         None => verdict_of_tokens(policy, host, session, more, [&[], &[]], now),
-    })
+    };
+    if let Some(method) = AuthMethod::named(&session.method) {
+        Rc::make_mut(&mut verdict.who).method = method;
+    }
+    Ok(verdict)
 }
 
 /// Lets the callback of a login go on to the upstream, as a GET with this query.

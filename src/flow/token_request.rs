@@ -16,7 +16,7 @@ use super::{Credential, Outcome, Place};
 use crate::cache::Weigh;
 use crate::config::{AuthMethod, Grant, Secret};
 use crate::failure::{Kind, Refusal};
-use crate::host::{Counter, Host, Time};
+use crate::host::{self, Counter, Endpoint, Host, Time};
 use crate::http::{Request, without_arguments};
 use crate::oauth::claims::date;
 use crate::oauth::client_auth::{Credentials, Proof};
@@ -62,6 +62,18 @@ enum Show {
     /// The assertion, and who shows it.
     Assertion(Secret, Option<(String, Option<Secret>)>),
     RefreshToken(Secret),
+}
+
+impl Show {
+    /// The grant, as the provider announces it.
+    fn grant(&self) -> &'static str {
+        match self {
+            Show::Password(..) => "password",
+            Show::Client(..) => "client_credentials",
+            Show::RefreshToken(_) => "refresh_token",
+            Show::Assertion(..) => token::ASSERTION_GRANT,
+        }
+    }
 }
 
 /// Lets somebody in with what they showed.
@@ -263,6 +275,7 @@ fn proof_of_caller<'a>(
     let supported = metadata.token_endpoint_auth_methods_supported.as_deref();
     let (ours, auth) = (policy.config.clients.first(), policy.config.token.auth);
     let theirs = Credentials::of_caller(id, secret, ours, auth, supported);
+    policy.check_announced("client_auth", theirs.method_name(), supported)?;
     theirs.proof(|| policy.assertion_facts(metadata, host))
 }
 
@@ -274,6 +287,7 @@ async fn fetch(
 ) -> Fetched<Granted> {
     let keys = policy.provider.keys(host).await?;
     let settings = &policy.config.login;
+    policy.check_grant(show.grant(), &keys.metadata)?;
     let (scopes, audience) = (&settings.scopes[..], &settings.audience[..]);
     let client = policy.client(request);
     let (call, grant, method) = match show {
@@ -320,8 +334,7 @@ async fn fetch(
             (call, Grant::RefreshToken, AuthMethod::RefreshToken)
         }
     };
-    let answer = host
-        .call(call)
+    let answer = host::call(&**host, Endpoint::Token, call)
         .await
         .map_err(|error| Refusal::unexpected("token_endpoint_unreachable", error.to_string()))?;
     let received = host.now();

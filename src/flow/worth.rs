@@ -6,8 +6,9 @@ use std::rc::Rc;
 use super::more::More;
 use super::session::claims_of;
 use super::token::{end_by_age, end_of_login};
+use crate::account::{Who, shown};
 use crate::authz::{self, Verdict};
-use crate::config::{Config, Fact, SessionFact};
+use crate::config::{AuthMethod, Config, Fact, SessionFact};
 use crate::host::{Host, Time};
 use crate::http::strip_controls;
 use crate::jose::{Jwk, Jws};
@@ -91,6 +92,11 @@ pub fn verdict_of_tokens(
         rules: by_age.and_then(|_| authz::judge(&judged, config)),
         session_cookie: None,
         token: session.access_token.as_deref().map(Rc::from),
+        who: Rc::new(Who {
+            method: AuthMethod::Session,
+            subject: shown(&session.subject),
+            client: shown(&session.client_id),
+        }),
         headers,
         told,
     }

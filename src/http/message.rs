@@ -8,6 +8,7 @@ use std::rc::Rc;
 use url::Url;
 
 use super::{Headers, strip_controls};
+use crate::account::Account;
 
 /// A header's name and value.
 pub type Pair = (Vec<u8>, Vec<u8>);
@@ -21,6 +22,33 @@ pub struct Response {
     pub headers: Vec<(&'static str, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+    /// What a client of gRPC gets in the place of status and body.
+    pub grpc: Option<GrpcStatus>,
+    /// What the operator learns of it.
+    pub account: Account,
+}
+
+/// A status of gRPC (its "Status codes and their use in gRPC"), and the words for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcStatus {
+    /// The number.
+    pub code: u8,
+    /// The message.
+    pub message: String,
+}
+
+impl GrpcStatus {
+    /// The message as a header has it (gRPC over HTTP2, "Status-Message").
+    pub fn encoded(&self) -> String {
+        let mut out = String::new();
+        for byte in self.message.bytes() {
+            match byte {
+                b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+                _ => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        out
+    }
 }
 
 impl Response {
@@ -30,6 +58,16 @@ impl Response {
             status,
             headers: vec![("cache-control", b"no-store".to_vec())],
             body: Vec::new(),
+            grpc: None,
+            account: Account::default(),
+        }
+    }
+
+    /// An empty reply that caches may keep: it holds nobody's secret.
+    pub fn cacheable(status: u16, cache_control: &'static [u8]) -> Response {
+        Response {
+            headers: vec![("cache-control", cache_control.to_vec())],
+            ..Response::new(status)
         }
     }
 
@@ -83,14 +121,6 @@ pub struct Downstream {
 }
 
 impl Downstream {
-    /// Nothing to add yet; these names are ours.
-    pub fn of(owned: Option<Rc<[String]>>) -> Downstream {
-        Downstream {
-            owned,
-            ..Downstream::default()
-        }
-    }
-
     /// Adds headers of which nothing is told yet.
     pub fn add(&mut self, headers: Vec<Pair>) {
         for (name, value) in headers {

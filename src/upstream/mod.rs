@@ -3,11 +3,12 @@
 mod names;
 mod told;
 
-pub use names::OwnedNames;
+pub use names::{OwnedNames, response_names};
 pub use told::{Identity, Told};
 
 use std::rc::Rc;
 
+use crate::account::Account;
 use crate::config::{Config, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, Place, bearer};
@@ -35,6 +36,8 @@ pub struct Edits {
     pub body: Option<Vec<u8>>,
     /// What the client gets beside the upstream's response.
     pub downstream: Downstream,
+    /// What the operator learns of it.
+    pub account: Account,
 }
 
 /// What happens to the request's query.
@@ -70,7 +73,8 @@ impl Edits {
             query: QueryEdit::Keep,
             as_get: false,
             body: None,
-            downstream: Downstream::of(names.of_responses()),
+            downstream: Downstream::default(),
+            account: Account::default(),
         };
         edits.hide_cookies(request, &|name| names.owns_cookie(name), abilities)?;
         Ok(edits)
@@ -89,7 +93,15 @@ impl Edits {
             .filter(|_| config.methods.hide_credentials)
             .map(|credential| &credential.place);
         let mut own = Vec::new();
-        let mut keep = None;
+        // Another route may own the name; here it is what the client showed, and it was verified.
+        let mut keep = match credential.map(|credential| &credential.place) {
+            Some(Place::Header(name))
+                if hidden.is_none() && !config.upstream.header_names().any(|own| own == name) =>
+            {
+                Some(name.as_bytes())
+            }
+            _ => None,
+        };
         if let Some((header, credential)) =
             config.upstream.access_token_header.as_ref().zip(credential)
         {
@@ -110,7 +122,8 @@ impl Edits {
             query: QueryEdit::Keep,
             as_get: false,
             body: None,
-            downstream: Downstream::of(names.of_responses()),
+            downstream: Downstream::default(),
+            account: Account::default(),
         };
         match hidden {
             Some(Place::Header(name)) => {

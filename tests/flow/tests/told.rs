@@ -252,3 +252,22 @@ fn the_key_that_verified_a_token_is_told_and_nothing_else_of_it() {
         assert_eq!(page.outcome.forwarded().header("x-key"), None);
     }
 }
+
+#[test]
+fn a_route_tells_what_it_says_and_leaves_the_others_alone() {
+    let members = json!({
+        "routes": [{
+            "match": {"paths": ["/told/*"]},
+            "config": {"downstream_headers_claims": ["sub"], "downstream_headers_names": ["x-who"]},
+        }],
+    });
+    each(&["bearer"], members, |world| {
+        let token = world.token(json!({"sub": "s1"}));
+        for (path, expected) in [("/told/a", "s1"), ("/b", "theirs")] {
+            let outcome = world.ask(Request::get(path).bearer(&token));
+            outcome.assert_user("alex");
+            assert_eq!(told(&outcome, "x-who"), expected, "{path}");
+        }
+        world.show("bad.bad.bad").assert_status(401);
+    });
+}
