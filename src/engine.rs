@@ -9,6 +9,8 @@ use crate::account::Account;
 use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
+use crate::flow::more::is_jwt;
+use crate::flow::said::Whom;
 use crate::flow::{
     Credential, Outcome, accompanied, asked, authorization_code, bearer, kong_oauth2, login,
     logout, own_paths, refresh, search, session, token_request,
@@ -24,6 +26,10 @@ use crate::upstream::Edits;
 pub use crate::failure::unexpected;
 
 /// What becomes of a request.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "as with `Step`: a box would be an allocation on the hot path"
+)]
 pub enum Decision {
     /// It goes on, with this proof and these changes.
     Forward(Admission, Edits),
@@ -55,6 +61,8 @@ enum Next {
     Logout,
     /// Its session needs new tokens.
     Renew(Box<Opened>),
+    /// The provider has to say more of its session's token.
+    AskOfSession(Box<Opened>),
     /// Its session's tokens are to be verified again.
     Reverify(Box<Opened>),
     /// It is judged when the provider's metadata is known.
@@ -79,7 +87,7 @@ impl Next {
         match self {
             Next::Decided(_) | Next::ReadBody | Next::Discover => None,
             Next::Callback(_) | Next::LogIn(_) => LOGIN,
-            Next::Logout | Next::Renew(_) | Next::Reverify(_) => SESSION,
+            Next::Logout | Next::Renew(_) | Next::Reverify(_) | Next::AskOfSession(_) => SESSION,
             Next::ByToken(_, judge, _) => Some(judge.method()),
             Next::AskForTokens(shown) => Some(shown.method()),
         }
@@ -196,6 +204,7 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         Ok(session::Outcome::Reverify(opened)) => return Next::Reverify(opened),
         Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
         Ok(session::Outcome::Undiscovered) => return Next::Discover,
+        Ok(session::Outcome::Ask(opened)) => return Next::AskOfSession(opened),
         Err(refusal) => return decided(SESSION, Err(refusal)),
     }
     let takes_tokens = policy.config.methods.take_tokens();
@@ -253,7 +262,7 @@ enum Judge {
     /// Kong does: it issued it.
     Kong,
     /// The provider does.
-    Provider(asked::Whom),
+    Provider(Whom),
 }
 
 impl Judge {
@@ -271,8 +280,7 @@ impl Judge {
     /// the first of them, which says why it is no good.
     fn of(policy: &Policy, token: &str) -> Judge {
         let methods = &policy.config.methods;
-        let is_jwt = token.bytes().filter(|byte| *byte == b'.').count() == 2;
-        if methods.has(AuthMethod::Bearer) && is_jwt {
+        if methods.has(AuthMethod::Bearer) && is_jwt(token) {
             return Judge::Us;
         }
         if methods.has(AuthMethod::KongOauth2) && ShownToken::new(token).is_some() {
@@ -408,6 +416,14 @@ async fn finish(
             Ok(reply) => return replied(&*host, via, "logged_out", reply),
             Err(refusal) => Err(refusal),
         },
+        Next::AskOfSession(opened) => {
+            match session::asked(&policy, &host, &request, &opened).await {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return over(&policy, &host, &request, reason).await;
+                }
+                outcome => outcome,
+            }
+        }
         Next::Reverify(opened) => {
             match session::reverified(&policy, &host, &request, &opened).await {
                 Err(reason) if reason.kind == Kind::BadCredential => {
@@ -419,8 +435,10 @@ async fn finish(
         Next::Renew(opened) => {
             let is_good =
                 |host: &dyn Host| session::is_good_still(&policy, &opened.session, host.now());
-            match refresh::renew(&policy, &host, &opened.session, is_good(&*host)).await {
-                Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
+            let judged = match refresh::renew(&policy, &host, &opened.session, is_good(&*host))
+                .await
+            {
+                Ok(renewed) => session::renewed(&policy, &host, &request, &opened, &renewed).await,
                 // A provider that is down ends no session whose tokens are good still. Nor does one that
                 // knows the refresh token no more: another worker may have been faster.
                 Err(reason)
@@ -430,6 +448,12 @@ async fn finish(
                     session::kept(&policy, &host, &request, &opened.session).await
                 }
                 Err(reason) => return over(&policy, &host, &request, reason).await,
+            };
+            match judged {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return over(&policy, &host, &request, reason).await;
+                }
+                judged => judged,
             }
         }
         Next::ByToken(credential, judge, None) => {
@@ -511,6 +535,9 @@ fn pass_unasked(
     };
     let admission = authz::admit(basis, &facts, &policy.config, host.now())?;
     let mut edits = Edits::anonymous(request, &policy.names, host.abilities())?;
+    if matches!(basis, Basis::Preflight) {
+        edits.downstream.owned.clone_from(&policy.of_responses);
+    }
     edits.account.code = match basis {
         Basis::Preflight => "preflight",
         Basis::DisabledRoute => "disabled_route",

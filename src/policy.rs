@@ -7,10 +7,11 @@ use url::Url;
 
 use crate::authz::Verdict;
 use crate::cache::{Budget, VerdictCache};
-use crate::config::{AuthMethod, Client, ClientAuth, Config, Secret, TENANT, Then};
+use crate::config::{AuthMethod, Client, ClientAuth, Config, Fact, Secret, TENANT, Then};
 use crate::failure::{Kind, Refusal};
 use crate::flow::recent::Recent;
 use crate::flow::refresh::Refreshed;
+use crate::flow::said::Said;
 use crate::flow::token_request::Granted;
 use crate::host::Host;
 use crate::http::Request;
@@ -22,7 +23,7 @@ use crate::oauth::form_endpoint::FormEndpoint;
 use crate::provider::{Metadata, Provider, Providers};
 use crate::secrets::Secrets;
 use crate::session::{Session, Sessions};
-use crate::upstream::OwnedNames;
+use crate::upstream::{OwnedNames, response_names};
 
 /// A configuration and what hangs on it. A request keeps the policy it began with, also when an
 /// update comes while it is paused.
@@ -42,9 +43,15 @@ pub struct Policy {
     /// Verdicts on opened sessions, by cookie and binding.
     pub opened: RefCell<VerdictCache>,
     /// What the introspection endpoint said of tokens.
-    pub introspected: Recent<Verdict>,
+    pub introspected: Recent<Said>,
     /// What the userinfo endpoint said of tokens.
-    pub informed: Recent<Verdict>,
+    pub informed: Recent<Said>,
+    /// The same for longer, for when the endpoint fails (`cache_ttl_resurrect`).
+    pub informed_before: Recent<Said>,
+    /// The headers of a response that only we set: the upstream's own of these names go. `None`: there are none.
+    pub of_responses: Option<Rc<[String]>>,
+    /// Whether userinfo is asked beside another way in: claims are looked for there, or a header carries it.
+    pub wants_userinfo: bool,
     /// What Kong's Admin API said of tokens.
     pub kong_tokens: Recent<Verdict>,
     /// What the token endpoint gave for what was shown.
@@ -107,6 +114,11 @@ impl Policy {
         shared: &Shared,
     ) -> Rc<Policy> {
         let provider = shared.providers.of(&config);
+        let of_responses = response_names(&config);
+        let documents = [Fact::Userinfo, Fact::UserinfoJwt];
+        let wants_userinfo = config.methods.search_user_info
+            || config.upstream.tells(&documents)
+            || config.downstream.tells(&documents);
         let cache = || RefCell::new(VerdictCache::new(shared.budget.clone()));
         Rc::new(Policy {
             config,
@@ -116,8 +128,11 @@ impl Policy {
             names: beside.names.clone(),
             verdicts: cache(),
             opened: cache(),
+            wants_userinfo,
+            of_responses,
             introspected: Recent::new(shared.budget.clone()),
             informed: Recent::new(shared.budget.clone()),
+            informed_before: Recent::new(shared.budget.clone()),
             kong_tokens: Recent::new(shared.budget.clone()),
             granted: Recent::new(shared.budget.clone()),
             refreshed: beside.refreshed.clone(),

@@ -16,7 +16,7 @@ use crate::account::Who;
 use crate::config::Config;
 use crate::failure::{Kind, Refusal};
 use crate::host::Time;
-use crate::http::{Request, cookie_values};
+use crate::http::{Pair, Request, cookie_values};
 use crate::provider::KeySet;
 
 /// The proof that one request may be forwarded. It cannot be made outside of this room, cannot be
@@ -51,7 +51,9 @@ pub struct Verdict {
     /// Whom it is about, for the operator.
     pub who: Rc<Who>,
     /// The claim headers for the upstream, ready to be written.
-    pub headers: Rc<[(Vec<u8>, Vec<u8>)]>,
+    pub headers: Rc<[Pair]>,
+    /// The same for the client; nothing where no field wants any.
+    pub told: Option<Rc<[Pair]>>,
 }
 
 /// Which key verified a token, and in which key set it was last seen.

@@ -164,6 +164,7 @@ impl Weigh for Verdict {
         let headers: usize = self
             .headers
             .iter()
+            .chain(self.told.iter().flat_map(|told| told.iter()))
             .map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(64))
             .fold(0, usize::saturating_add);
         let token = self.token.as_ref().map_or(0, |token| token.len());
@@ -220,6 +221,7 @@ mod tests {
             rules: Ok(()),
             session_cookie: None,
             token: None,
+            told: None,
             who: Who::of(AuthMethod::Bearer, &serde_json::Value::Null),
             headers: Rc::from([(b"x".to_vec(), vec![b'v'; header_bytes])]),
         })

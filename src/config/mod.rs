@@ -65,7 +65,7 @@ pub use issuer::{Issuer, TENANT, issuer_means, same_issuer};
 pub use kong_admin::KongAdmin;
 pub use login::{
     AuthorizationArguments, LoginAction, LoginCookie, LoginSettings, LoginToken, RedirectMode,
-    ResponseMode,
+    ResponseMode, ResponseType,
 };
 pub use logout::{LogoutMethod, LogoutSettings};
 pub use lookup::{Lookup, Named};
@@ -76,7 +76,8 @@ pub use routes::{Ambiguous, Route, Routes, Then};
 pub use secret::Secret;
 pub use session::{Bind, SameSite, SessionFact, SessionSettings, Timeouts};
 pub use token::{Grant, Replay, TokenSettings};
-pub use upstream::{ClaimHeader, Fact, TokenHeader, Upstream};
+use upstream::Side;
+pub use upstream::{ClaimHeader, Fact, IdentityHeaders, TokenHeader};
 pub use userinfo::{UserinfoAccept, UserinfoSettings};
 pub use verification::Verification;
 
@@ -105,7 +106,10 @@ fn check_clients(
     if asks_for_tokens {
         endpoints.push(at_token);
     }
-    if methods.has(AuthMethod::Introspection) {
+    if introspection.jwt_tokens && clients.first().id.is_none() && !reader.failed("client_id") {
+        let text = "is required, since `introspect_jwt_tokens` asks the provider as a client; write the client's id";
+        reader.error("client_id", text);
+    } else if methods.has(AuthMethod::Introspection) || introspection.jwt_tokens {
         endpoints.push(at_introspection);
     }
     if !endpoints.is_empty() {
@@ -143,7 +147,9 @@ pub struct Config {
     /// How a refusal looks (row K).
     pub failures: Failures,
     /// What the upstream gets to see (row O).
-    pub upstream: Upstream,
+    pub upstream: IdentityHeaders,
+    /// What the client gets to see beside the upstream's response (row P).
+    pub downstream: IdentityHeaders,
     /// How sessions are kept (row Q).
     pub session: SessionSettings,
     /// How long things are kept (row S).
@@ -197,13 +203,16 @@ impl Config {
         let login = LoginSettings::read(&mut reader, &methods, &clients);
         check_clients(&mut reader, &mut methods, &clients, &token, &introspection);
         let logout = LogoutSettings::read(&mut reader);
-        let provider = Provider::read(&mut reader);
+        // A provider of plain OAuth 2.0 with opaque tokens signs nothing.
+        let needs_keys = methods.has(AuthMethod::Bearer) || login.asks_openid();
+        let provider = Provider::read(&mut reader, needs_keys);
         let bearer = Bearer::read(&mut reader);
         let lookup = Lookup::read(&mut reader, &clients);
         let verification = Verification::read(&mut reader, &clients);
         let authorization = Authorization::read(&mut reader);
         let failures = Failures::read(&mut reader);
-        let upstream = Upstream::read(&mut reader);
+        let upstream = IdentityHeaders::read(&mut reader, Side::Upstream);
+        let downstream = IdentityHeaders::read(&mut reader, Side::Downstream);
         let session = SessionSettings::read(&mut reader);
         let caching = Caching::read(&mut reader);
         let host = HostSettings::read(&mut reader);
@@ -224,6 +233,7 @@ impl Config {
             authorization,
             failures,
             upstream,
+            downstream,
             session,
             caching,
             kong_admin,

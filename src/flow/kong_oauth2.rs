@@ -17,7 +17,7 @@ use crate::http::{Answer, Call, Request};
 use crate::kong_admin::{self, AdminApi, Consumer, ShownToken, TokenRow};
 use crate::oauth::id_token::LEAST_LEEWAY;
 use crate::policy::Policy;
-use crate::upstream::{Edits, Pair, claim_headers, consumer_headers, text_header};
+use crate::upstream::{Edits, Identity, Pair, Told, consumer_headers, text_header};
 
 /// The hot path: what Kong said of this token is known, or it is none of Kong's.
 pub fn from_cache(
@@ -122,9 +122,14 @@ async fn fetch(
     let by_age = end_by_age(&claims, config, now);
     let headers = headers(&row, &credential, &consumer);
     let is_free = |pair: &Pair| !headers.iter().any(|(name, _)| *name == pair.0);
-    let mut all = claim_headers(&[&claims], config);
-    all.retain(is_free);
-    all.extend(headers);
+    let identity = Identity {
+        introspection: Some(&claims),
+        ..Identity::default()
+    };
+    let mut told = Told::of(identity, config, &|_| None);
+    told.upstream.retain(is_free);
+    told.upstream.extend(headers);
+    let (headers, told) = told.shared();
     let verdict = Verdict {
         valid_until: end.unwrap_or(Time::END),
         key: None,
@@ -136,7 +141,8 @@ async fn fetch(
             subject: row.authenticated_userid.as_deref().and_then(shown),
             client: shown(consumer.id.as_str()),
         }),
-        headers: Rc::from(all),
+        headers,
+        told,
     };
     let until = keep_until(&config.caching, end, now);
     Ok((Rc::new(verdict), until))

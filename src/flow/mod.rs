@@ -9,22 +9,25 @@ mod given;
 pub mod kong_oauth2;
 pub mod login;
 pub mod logout;
+pub mod more;
 mod origin;
 pub mod own_paths;
 pub mod recent;
 pub mod refresh;
 mod reverify;
+pub mod said;
 pub mod search;
 pub mod session;
 mod token;
 pub mod token_request;
+mod worth;
 
 use std::borrow::Cow;
 
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
 use crate::failure::Refusal;
 use crate::host::{Host, Time};
-use crate::http::Response;
+use crate::http::{Response, strip_controls};
 use crate::policy::Policy;
 use crate::upstream::Edits;
 
@@ -56,6 +59,13 @@ fn pass(
         &policy.names,
         host.abilities(),
     )?;
+    edits.downstream.owned.clone_from(&policy.of_responses);
+    edits.downstream.told.clone_from(&verdict.told);
+    let for_client = policy.config.downstream.access_token_header.as_ref();
+    if let Some((header, credential)) = for_client.zip(credential) {
+        let value = strip_controls(&header.value(&credential.token));
+        edits.downstream.headers.push((header.name.clone(), value));
+    }
     edits.account.who = Some(verdict.who.clone());
     Ok((admission, edits))
 }

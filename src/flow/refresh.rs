@@ -307,6 +307,7 @@ async fn adopt(
             nonce: None,
             access_token: Some(&gain.access_token),
             code: None,
+            state: None,
             // The login is as old as it was: each request is held against `max_age`.
             max_age: None,
             leeway: config.verification.leeway,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::after_login;
 use super::authorization_code::client_id;
 use super::given::Given;
+use super::more;
 use super::recent::{self, Fetch, Fetched, Key, Question, keep_until, key_of};
 use super::search::Shown;
 use super::session::{self, claims_of};
@@ -122,7 +123,7 @@ pub async fn authenticate(
             }
         }
     };
-    conclude(policy, &**host, request, &granted, method, place)
+    conclude(policy, host, request, &granted, method, place).await
 }
 
 /// One pair in a Basic header can be a person's or a client's: a person is tried first (specification
@@ -150,9 +151,9 @@ async fn either(
     }
 }
 
-fn conclude(
-    policy: &Policy,
-    host: &dyn Host,
+async fn conclude(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
     request: &Request,
     granted: &Granted,
     method: AuthMethod,
@@ -160,6 +161,8 @@ fn conclude(
 ) -> Result<Outcome, Refusal> {
     host.count(Counter::Granted);
     let mut session = granted.session.clone();
+    let more = more::of_session(policy, host, request, &session).await?;
+    let host = &**host;
     let id = policy.secrets.text(&policy.config, host, request)?;
     session.begin(id, host.now());
     let cookies = session::new_cookies(policy, host, request, &session, method)?;
@@ -174,7 +177,7 @@ fn conclude(
         method,
     ) {
         // Who may not pass gets no tokens either.
-        session::judged(policy, host, request, &session)?;
+        session::judged(policy, host, request, &session, &more)?;
         return Ok(Outcome::Reply(reply.with_cookies(&cookies)));
     }
     let access_token = session.access_token.clone().unwrap_or_default();
@@ -183,7 +186,7 @@ fn conclude(
         place,
     };
     let (admission, mut edits) =
-        session::entered(policy, host, request, &session, &credential, cookies)?;
+        session::entered(policy, host, request, &session, &more, &credential, cookies)?;
     edits
         .downstream
         .headers

@@ -14,7 +14,7 @@ mod request;
 pub use body::{Body, MAX_BODY};
 pub use cookies::{cookie_names, cookie_values, without_cookies};
 pub use headers::{Headers, same_name, strip_controls};
-pub use message::{Answer, Call, Downstream, GrpcStatus, Response};
+pub use message::{Answer, Call, Downstream, GrpcStatus, Pair, Response};
 pub use query::{arguments, percent_decode, without_arguments};
 pub use readings::readings;
 pub use request::Request;

@@ -43,6 +43,12 @@ impl KeySet {
         self.thumbprints().any(|own| own == thumbprint)
     }
 
+    /// The key of this thumbprint.
+    pub fn key(&self, thumbprint: &[u8; 32]) -> Option<&Jwk> {
+        let keys = self.sets.iter().flat_map(|set| set.keys.iter());
+        keys.into_iter().find(|key| key.thumbprint == *thumbprint)
+    }
+
     /// The names of the keys, for the log; of those that have none, the number.
     pub fn ids(&self) -> String {
         let keys = || self.sets.iter().flat_map(|set| &set.keys);

@@ -216,7 +216,14 @@ impl Stream {
             // While the upstream thought, another request got a newer session.
             downstream.cookies.clear();
         }
-        if self.phase.get() != Phase::Forwarded || downstream.is_empty() {
+        if self.phase.get() != Phase::Forwarded {
+            return GO_ON;
+        }
+        // What only we say of the client must not come from the upstream, also where we have nothing to say.
+        for name in downstream.stripped() {
+            let _ = abi::remove_header(abi::Map::Response, name.as_bytes());
+        }
+        if downstream.is_empty() {
             return GO_ON;
         }
         let status = abi::header(abi::Map::Response, b":status").unwrap_or_default();
@@ -234,7 +241,7 @@ impl Stream {
         }
         let mut added = downstream
             .added()
-            .map(|(name, value)| abi::add_header(abi::Map::Response, name.as_bytes(), value));
+            .map(|(name, value)| abi::add_header(abi::Map::Response, name, value));
         if private.is_err() || added.any(|written| written.is_err()) {
             world.log(
                 Level::Warn,

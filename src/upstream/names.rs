@@ -1,5 +1,7 @@
 //! The header names that only the gateway may set.
 
+use std::rc::Rc;
+
 use crate::config::{AuthMethod, Config, Place};
 use crate::http::same_name;
 use crate::session::is_piece_of;
@@ -104,6 +106,19 @@ impl OwnedNames {
             names.push(name);
         }
     }
+}
+
+/// The headers of a response that are ours under this configuration; `None` where no field names one.
+pub fn response_names(config: &Config) -> Option<Rc<[String]>> {
+    let facts = config.session.response_headers.iter();
+    let facts = facts.map(|fact| fact.header_name());
+    let names: Vec<String> = config
+        .downstream
+        .header_names()
+        .chain(facts)
+        .map(str::to_owned)
+        .collect();
+    (!names.is_empty()).then(|| Rc::from(names))
 }
 
 fn note(names: &mut Vec<String>, name: String) {
