@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use support::browser::{Browser, Page};
+use support::demo::{Ports, SESSION_SECRET, adapted, example};
 use support::envoy::{Envoy, EnvoyOptions};
+use support::keycloak::Keycloak;
 use support::provider::Provider;
 use support::raw::{self, Answer};
 use support::upstream::{Seen, Upstream};
@@ -69,6 +71,30 @@ impl Gateway {
         let envoy = Envoy::start(options);
         Self {
             envoy,
+            upstream,
+            traps: false,
+        }
+    }
+
+    /// The example of this flow, `envoy/<flow>.yaml`, as it is but for its ports, before Keycloak's realm of the demo.
+    /// Its cluster of the provider is `keycloak`.
+    ///
+    /// # Panics
+    /// When Envoy does not start with it.
+    #[must_use]
+    pub fn shipped(flow: &str, concurrency: u32) -> Self {
+        let upstream = Upstream::start();
+        let ports = Ports {
+            keycloak: Keycloak::shared().address().port(),
+            website: upstream.address().port(),
+            ..Ports::free()
+        };
+        let bootstrap = adapted(&example(flow), ports).expect("an example");
+        let secret = [(SESSION_SECRET, "a-secret-of-more-than-sixteen-bytes")];
+        let started =
+            Envoy::from_bootstrap_of(&bootstrap, ports.gateway, ports.admin, &secret, concurrency);
+        Self {
+            envoy: started.unwrap_or_else(|error| panic!("{flow}: {error}")),
             upstream,
             traps: false,
         }
