@@ -172,6 +172,15 @@ impl Host {
         self.tell(Command::Tick);
     }
 
+    /// How many pages of 64 KiB the module's memory has. WebAssembly gives none back.
+    pub fn pages(&self) -> u64 {
+        let (told, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Pages(told)).is_ok();
+        sent.then(|| answer.blocking_recv().ok())
+            .flatten()
+            .unwrap_or(0)
+    }
+
     /// Puts another configuration in force; whether the module took it. A refused one leaves the old
     /// one in force. Requests under way end under the one they began with.
     pub fn reconfigure(&self, configuration: impl Into<String>) -> bool {

@@ -46,6 +46,8 @@ pub enum Command {
         /// What the module gets.
         answer: CallAnswer,
     },
+    /// How many pages of 64 KiB the instance's memory has; none where there is no instance.
+    Pages(oneshot::Sender<u64>),
     /// Tick now; the sender is dropped when that is done.
     Tick(oneshot::Sender<()>),
     /// Put this configuration in force; the answer tells whether it was taken.
@@ -206,6 +208,12 @@ impl Worker {
             Command::Tick(done) => {
                 self.tick();
                 drop(done);
+            }
+            Command::Pages(told) => {
+                let memory = self.state().memory;
+                let pages = memory.map_or(0, |memory| memory.size(&self.store));
+                // Who asked may have left.
+                let _ = told.send(pages);
             }
             Command::Configure(configuration, taken) => {
                 let accepted = self.reconfigure(configuration);
