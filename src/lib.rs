@@ -16,10 +16,13 @@
 //! 5. [`upstream`]: what the upstream gets to see.
 //! 6. [`failure`]: what the client gets to see when it may not pass.
 //!
+//! What the operator learns of it all is an [`account`].
+//!
 //! [`config`] turns the filter's JSON into types once; [`policy`] is one configuration in force.
 //! [`http`] holds the types that all rooms share, [`host`] the one door to the world outside.
 //! docs/architecture.md has the picture.
 
+pub mod account;
 pub mod authz;
 pub mod cache;
 pub mod config;

@@ -14,6 +14,9 @@ pub struct Caching {
     pub ttl_max: Option<u64>,
     /// Row S `cache_ttl_neg`: for refusals. `None`: they are not kept.
     pub ttl_neg: Option<u64>,
+    /// Row S `cache_ttl_resurrect`: how much longer userinfo counts that is asked beside another way in, while the
+    /// endpoint fails. `None`: no longer. Never for what decides whether a token is good.
+    pub ttl_resurrect: Option<u64>,
     /// Row S `cache_tokens`, default true: what the token endpoint gave.
     pub tokens: bool,
     /// Row S `cache_introspection`, default true.
@@ -32,6 +35,7 @@ impl Caching {
             ttl_min: reader.seconds("cache_ttl_min"),
             ttl_max: reader.seconds("cache_ttl_max"),
             ttl_neg: reader.seconds("cache_ttl_neg"),
+            ttl_resurrect: reader.seconds("cache_ttl_resurrect"),
             tokens: reader.flag("cache_tokens"),
             introspection: reader.flag("cache_introspection"),
             userinfo: reader.flag("cache_user_info"),

@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Objects,
     /// An object with free names and texts as values.
     Map,
+    /// Members of the top level that take the place of the outer ones.
+    Overlay,
     /// Not settled before it is built.
     Anything,
 }

@@ -18,6 +18,8 @@ pub struct Methods {
     pub run_on_preflight: bool,
     /// Row B `hide_credentials`, default true: remove the credential that was used from the request.
     pub hide_credentials: bool,
+    /// Row B `search_user_info`, default false: claims are looked for in the userinfo, too.
+    pub search_user_info: bool,
 }
 
 /// A way to authenticate, in order of precedence.
@@ -162,6 +164,7 @@ impl Methods {
             refresh_tokens: reader.flag("refresh_tokens"),
             run_on_preflight: reader.flag("run_on_preflight"),
             hide_credentials: reader.flag("hide_credentials"),
+            search_user_info: reader.flag("search_user_info"),
         }
     }
 }

@@ -47,7 +47,7 @@ pub enum IssuerCheck {
 
 impl Provider {
     /// `None` when there is no usable issuer; the reader holds the error.
-    pub(super) fn read(reader: &mut Reader) -> Option<Provider> {
+    pub(super) fn read(reader: &mut Reader, needs_keys: bool) -> Option<Provider> {
         let issuer = issuer(reader);
         let using_pseudo_issuer = reader.flag("using_pseudo_issuer");
         let discovery_headers = fixed_headers(
@@ -68,6 +68,7 @@ impl Provider {
             .unwrap_or(IssuerCheck::Warn);
         let timeout_ms = timeout(reader, "timeout");
         if using_pseudo_issuer
+            && needs_keys
             && jwks_endpoint.is_none()
             && extra_jwks_uris.is_empty()
             && !reader.flag("enable_hs_signatures")

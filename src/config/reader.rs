@@ -35,6 +35,15 @@ impl Reader {
         }
     }
 
+    /// A reader of these members alone, whose mistakes were not looked for yet.
+    pub(super) fn of_members(members: Map<String, Value>) -> Reader {
+        Reader {
+            members,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// What was read, with the warnings; or the errors.
     pub(super) fn finish<T>(
         mut self,
@@ -280,7 +289,7 @@ impl Reader {
         self.list_of(name, value, check)
     }
 
-    fn list_of<T>(
+    pub(super) fn list_of<T>(
         &mut self,
         at: &str,
         value: Value,

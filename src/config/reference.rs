@@ -118,6 +118,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Object => "object".to_owned(),
         Kind::Objects => "list of objects".to_owned(),
         Kind::Map => "object of texts".to_owned(),
+        Kind::Overlay => "object of fields of this page".to_owned(),
         Kind::Anything => "not settled yet".to_owned(),
     }
 }
@@ -149,6 +150,7 @@ fn other(field: &Field) -> Value {
         Kind::Object => first_member(&format!("{}.", field.path)),
         Kind::Objects => json!([first_member(&format!("{}[].", field.path))]),
         Kind::Map => json!({ "other": "other" }),
+        Kind::Overlay => json!({ "leeway": 1 }),
     }
 }
 

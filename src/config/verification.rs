@@ -28,6 +28,8 @@ pub struct Verification {
     /// Row L `ignore_signature`: the ways in whose tokens come straight from the provider, over TLS, and whose
     /// signatures are not verified. What a client shows is always verified. Empty: all are.
     pub ignore_signature: Vec<AuthMethod>,
+    /// Row A `verify_parameters`, default false: what we ask of the provider must be among what it announces.
+    pub parameters: bool,
     /// Row L `reverify`, default false: the tokens of a session are verified again on each request.
     pub reverify: bool,
 }
@@ -56,6 +58,7 @@ impl Verification {
             domains: reader.restriction("domains"),
             claims_forbidden: reader.names("claims_forbidden"),
             ignore_signature: ignore_signature(reader),
+            parameters: reader.flag("verify_parameters"),
             reverify: reader.flag("reverify"),
         }
     }

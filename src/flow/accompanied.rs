@@ -10,8 +10,9 @@ use super::authorization_code::client_id;
 use super::given::verified_id_token;
 use super::search::IdToken;
 use super::session::claims_of;
+use super::worth::jwk_of;
 use crate::authz::Admission;
-use crate::config::{Config, Fact};
+use crate::config::Fact;
 use crate::failure::Refusal;
 use crate::host::Host;
 use crate::http::Request;
@@ -19,7 +20,7 @@ use crate::oauth::claims::Issuers;
 use crate::oauth::id_token::IdTokenRules;
 use crate::oauth::same_secret;
 use crate::policy::Policy;
-use crate::upstream::{Edits, Pair, claim_headers, fact_headers};
+use crate::upstream::{Edits, Identity, Told};
 
 /// Adds to what an access token came to what the ID token beside it says. One that is no good, or belongs to
 /// another access token, ends the request: whoever shows it wants it to count.
@@ -43,6 +44,7 @@ pub async fn accompany(
         nonce: None,
         access_token: Some(&credential.token),
         code: None,
+        state: None,
         max_age: config.verification.max_age,
         leeway: config.verification.leeway,
         domains: &config.verification.domains,
@@ -56,7 +58,9 @@ pub async fn accompany(
             "the ID token has no `at_hash`, and its `sub` is not that of the access token: it may be somebody else's",
         ));
     }
-    edits.add(headers(&claims, text, config));
+    let told = told(policy, &**host, &claims, text);
+    edits.add(told.upstream);
+    edits.downstream.add(told.downstream);
     if config.methods.hide_credentials {
         edits.hide_as_well(request, &credential.place, &id_token.place);
     }
@@ -77,11 +81,14 @@ fn belongs_to(claims: &Value, access_token: &str) -> bool {
     }
 }
 
-fn headers(claims: &Value, text: &str, config: &Config) -> Vec<Pair> {
-    let mut headers = claim_headers(&[claims], config);
-    headers.extend(fact_headers(config, |fact| match fact {
+fn told(policy: &Policy, host: &dyn Host, claims: &Value, text: &str) -> Told {
+    let identity = Identity {
+        id: Some(claims),
+        ..Identity::default()
+    };
+    Told::of(identity, &policy.config, &|fact| match fact {
         Fact::IdToken => Some(text.to_owned()),
+        Fact::IdTokenJwk => jwk_of(policy, host, text),
         _ => None,
-    }));
-    headers
+    })
 }

@@ -57,6 +57,7 @@ impl Given<'_> {
                     nonce: self.nonce,
                     access_token: Some(access),
                     code: self.code,
+                    state: None,
                     max_age: config.verification.max_age,
                     leeway: config.verification.leeway,
                     domains: &config.verification.domains,

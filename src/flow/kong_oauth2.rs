@@ -8,14 +8,16 @@ use serde_json::{Map, Value};
 use super::recent::{self, Fetch, Fetched, Key, Question, keep_until, key_of};
 use super::token::end_by_age;
 use super::{Credential, pass};
+use crate::account::{Who, shown};
 use crate::authz::{self, Admission, Facts, Verdict};
+use crate::config::AuthMethod;
 use crate::failure::Refusal;
-use crate::host::{Counter, Host, Time};
+use crate::host::{self, Counter, Endpoint, Host, Time};
 use crate::http::{Answer, Call, Request};
 use crate::kong_admin::{self, AdminApi, Consumer, ShownToken, TokenRow};
 use crate::oauth::id_token::LEAST_LEEWAY;
 use crate::policy::Policy;
-use crate::upstream::{Edits, Pair, claim_headers, consumer_headers, text_header};
+use crate::upstream::{Edits, Identity, Pair, Told, consumer_headers, text_header};
 
 /// The hot path: what Kong said of this token is known, or it is none of Kong's.
 pub fn from_cache(
@@ -120,16 +122,27 @@ async fn fetch(
     let by_age = end_by_age(&claims, config, now);
     let headers = headers(&row, &credential, &consumer);
     let is_free = |pair: &Pair| !headers.iter().any(|(name, _)| *name == pair.0);
-    let mut all = claim_headers(&[&claims], config);
-    all.retain(is_free);
-    all.extend(headers);
+    let identity = Identity {
+        introspection: Some(&claims),
+        ..Identity::default()
+    };
+    let mut told = Told::of(identity, config, &|_| None);
+    told.upstream.retain(is_free);
+    told.upstream.extend(headers);
+    let (headers, told) = told.shared();
     let verdict = Verdict {
         valid_until: end.unwrap_or(Time::END),
         key: None,
         rules: by_age.and_then(|_| authz::judge(&claims, config)),
         session_cookie: None,
         token: None,
-        headers: Rc::from(all),
+        who: Rc::new(Who {
+            method: AuthMethod::KongOauth2,
+            subject: row.authenticated_userid.as_deref().and_then(shown),
+            client: shown(consumer.id.as_str()),
+        }),
+        headers,
+        told,
     };
     let until = keep_until(&config.caching, end, now);
     Ok((Rc::new(verdict), until))
@@ -137,7 +150,7 @@ async fn fetch(
 
 async fn ask(host: &Rc<dyn Host>, call: Call) -> Result<Answer, Refusal> {
     host.count(Counter::KongAdminAsked);
-    let answer = host.call(call).await;
+    let answer = host::call(&**host, Endpoint::KongAdmin, call).await;
     answer.map_err(|error| Refusal::unexpected("kong_admin_unreachable", error.to_string()))
 }
 

@@ -44,6 +44,17 @@ pub enum Shown {
 }
 
 impl Shown {
+    /// The way in that it means. A pair that may be either is a person's first.
+    pub fn method(&self) -> AuthMethod {
+        match self {
+            Shown::RefreshToken { .. } => AuthMethod::RefreshToken,
+            Shown::Pair {
+                is_password: true, ..
+            } => AuthMethod::Password,
+            Shown::Pair { .. } | Shown::Assertion { .. } => AuthMethod::ClientCredentials,
+        }
+    }
+
     /// Whether a part of it is empty: what could not be read is, too. Nobody is asked about it.
     pub fn is_empty(&self) -> bool {
         match self {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::after_login;
 use super::authorization_code::client_id;
 use super::given::Given;
+use super::more;
 use super::recent::{self, Fetch, Fetched, Key, Question, keep_until, key_of};
 use super::search::Shown;
 use super::session::{self, claims_of};
@@ -15,7 +16,7 @@ use super::{Credential, Outcome, Place};
 use crate::cache::Weigh;
 use crate::config::{AuthMethod, Grant, Secret};
 use crate::failure::{Kind, Refusal};
-use crate::host::{Counter, Host, Time};
+use crate::host::{self, Counter, Endpoint, Host, Time};
 use crate::http::{Request, without_arguments};
 use crate::oauth::claims::date;
 use crate::oauth::client_auth::{Credentials, Proof};
@@ -61,6 +62,18 @@ enum Show {
     /// The assertion, and who shows it.
     Assertion(Secret, Option<(String, Option<Secret>)>),
     RefreshToken(Secret),
+}
+
+impl Show {
+    /// The grant, as the provider announces it.
+    fn grant(&self) -> &'static str {
+        match self {
+            Show::Password(..) => "password",
+            Show::Client(..) => "client_credentials",
+            Show::Assertion(..) => token::ASSERTION_GRANT,
+            Show::RefreshToken(_) => "refresh_token",
+        }
+    }
 }
 
 /// Lets somebody in with what they showed.
@@ -110,7 +123,7 @@ pub async fn authenticate(
             }
         }
     };
-    conclude(policy, &**host, request, &granted, method, place)
+    conclude(policy, host, request, &granted, method, place).await
 }
 
 /// One pair in a Basic header can be a person's or a client's: a person is tried first (specification
@@ -138,9 +151,9 @@ async fn either(
     }
 }
 
-fn conclude(
-    policy: &Policy,
-    host: &dyn Host,
+async fn conclude(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
     request: &Request,
     granted: &Granted,
     method: AuthMethod,
@@ -148,6 +161,8 @@ fn conclude(
 ) -> Result<Outcome, Refusal> {
     host.count(Counter::Granted);
     let mut session = granted.session.clone();
+    let more = more::of_session(policy, host, request, &session).await?;
+    let host = &**host;
     let id = policy.secrets.text(&policy.config, host, request)?;
     session.begin(id, host.now());
     let cookies = session::new_cookies(policy, host, request, &session, method)?;
@@ -162,7 +177,7 @@ fn conclude(
         method,
     ) {
         // Who may not pass gets no tokens either.
-        session::judged(policy, host, request, &session)?;
+        session::judged(policy, host, request, &session, &more)?;
         return Ok(Outcome::Reply(reply.with_cookies(&cookies)));
     }
     let access_token = session.access_token.clone().unwrap_or_default();
@@ -171,7 +186,7 @@ fn conclude(
         place,
     };
     let (admission, mut edits) =
-        session::entered(policy, host, request, &session, &credential, cookies)?;
+        session::entered(policy, host, request, &session, &more, &credential, cookies)?;
     edits
         .downstream
         .headers
@@ -260,6 +275,7 @@ fn proof_of_caller<'a>(
     let supported = metadata.token_endpoint_auth_methods_supported.as_deref();
     let (ours, auth) = (policy.config.clients.first(), policy.config.token.auth);
     let theirs = Credentials::of_caller(id, secret, ours, auth, supported);
+    policy.check_announced("client_auth", theirs.method_name(), supported)?;
     theirs.proof(|| policy.assertion_facts(metadata, host))
 }
 
@@ -271,6 +287,7 @@ async fn fetch(
 ) -> Fetched<Granted> {
     let keys = policy.provider.keys(host).await?;
     let settings = &policy.config.login;
+    policy.check_grant(show.grant(), &keys.metadata)?;
     let (scopes, audience) = (&settings.scopes[..], &settings.audience[..]);
     let client = policy.client(request);
     let (call, grant, method) = match show {
@@ -317,8 +334,7 @@ async fn fetch(
             (call, Grant::RefreshToken, AuthMethod::RefreshToken)
         }
     };
-    let answer = host
-        .call(call)
+    let answer = host::call(&**host, Endpoint::Token, call)
         .await
         .map_err(|error| Refusal::unexpected("token_endpoint_unreachable", error.to_string()))?;
     let received = host.now();

@@ -9,8 +9,8 @@ use super::dialect::{self, Dialect};
 use super::stream::Stream;
 use super::world::{Root, world};
 use crate::host::{
-    Abilities, BodyError, CallError, Connection, Counter, Host, Level, NoRandomness, SharedError,
-    SignatureCheck, Task, Time,
+    Abilities, BodyError, CallError, Connection, Counter, Host, Level, NoRandomness, Series,
+    SharedError, SignatureCheck, Task, Time,
 };
 use crate::http::{Answer, Call, Request};
 use crate::jose::probe;
@@ -175,6 +175,10 @@ impl Host for Door {
 
     fn count(&self, counter: Counter) {
         world(|world| world.count(counter));
+    }
+
+    fn tally(&self, series: Series) {
+        world(|world| world.tally(series));
     }
 }
 

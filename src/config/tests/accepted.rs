@@ -63,6 +63,7 @@ fn defaults_are_kongs() {
             ttl_min: None,
             ttl_max: None,
             ttl_neg: None,
+            ttl_resurrect: None,
             tokens: true,
             introspection: true,
             userinfo: true,

@@ -18,6 +18,7 @@ mod endpoints;
 mod kong_admin;
 mod properties;
 mod refused;
+mod routes;
 
 fn with(members: Value) -> Value {
     let mut whole = json!({ "issuer": "https://idp.example/realm" });
@@ -65,6 +66,7 @@ fn reader(members: Value) -> Reader {
     };
     Reader::new(Document {
         members,
+        routes: serde_json::Value::Null,
         errors: Vec::new(),
         warnings: Vec::new(),
     })

@@ -47,6 +47,10 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// `client_secret_basic` of [`ROBOT`], made with `printf robot:the-secret-of-robot | base64`.
 const ROBOT_BASIC: &str = "Basic cm9ib3Q6dGhlLXNlY3JldC1vZi1yb2JvdA==";
 
+fn state_of(fields: &[(String, String)]) -> String {
+    only(fields, "state").unwrap_or_default().to_owned()
+}
+
 fn header<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
     let found = call.headers.iter().find(|(own, _)| own == name);
     found.map(|(_, value)| value.as_str())
@@ -77,6 +81,10 @@ pub struct Behaves {
     pub padding: usize,
     /// Changes to what is said of a token when asked; a null removes a claim.
     pub said: Value,
+    /// Whether what is said of a token is signed, where a JWT is asked for.
+    pub signs: bool,
+    /// Changes to the claims of ID tokens that go through the browser; `None`: there is none.
+    pub front_claims: Option<Value>,
     /// Whether callbacks name the issuer (RFC 9207), and as what.
     pub iss: Option<&'static str>,
 }
@@ -95,6 +103,8 @@ impl Default for Behaves {
             refreshed_id_token: true,
             padding: 0,
             said: json!({}),
+            signs: false,
+            front_claims: Some(json!({})),
             iss: None,
         }
     }
@@ -106,6 +116,7 @@ struct Grant {
     user: String,
     client: String,
     nonce: String,
+    openid: bool,
     redirect_uri: String,
     challenge: Option<String>,
     since: u64,
@@ -117,6 +128,7 @@ impl Grant {
             user: user.to_owned(),
             client: CLIENT.to_owned(),
             nonce: String::new(),
+            openid: true,
             redirect_uri: String::new(),
             challenge: None,
             since: now,
@@ -227,13 +239,19 @@ impl Idp {
             return (401, json!({"error": "invalid_client"}));
         }
         let token = only(&form, "token").unwrap_or_default();
-        match self.claims_behind(token, now) {
+        let said = match self.claims_behind(token, now) {
             Some(claims) => {
                 let active = merged(claims, json!({"active": true}));
-                (200, merged(active, self.behaves.borrow().said.clone()))
+                merged(active, self.behaves.borrow().said.clone())
             }
-            None => (200, json!({"active": false})),
+            None => json!({"active": false}),
+        };
+        if !self.signs(call) {
+            return (200, said);
         }
+        let header = json!({"alg": "ES256", "kid": "k1", "typ": "token-introspection+jwt"});
+        let claims = json!({"iss": ISSUER, "aud": CLIENT, "iat": now, "token_introspection": said});
+        (200, key("k1").token_with(&header, &claims).into())
     }
 
     /// The userinfo endpoint (OpenID Connect Core section 5.3).
@@ -248,10 +266,19 @@ impl Idp {
                     "sub": claims["sub"], "preferred_username": claims["preferred_username"],
                     "email": "alex@idp.test",
                 });
-                (200, merged(info, self.behaves.borrow().said.clone()))
+                let info = merged(info, self.behaves.borrow().said.clone());
+                match self.signs(call) {
+                    true => (200, key("k1").token(&info).into()),
+                    false => (200, info),
+                }
             }
             None => (401, json!({"error": "invalid_token"})),
         }
+    }
+
+    fn signs(&self, call: &Call) -> bool {
+        let accept = header(call, "accept").unwrap_or_default();
+        self.behaves.borrow().signs && accept.ends_with("jwt")
     }
 
     fn claims_behind(&self, token: &str, now: u64) -> Option<Value> {
@@ -270,11 +297,19 @@ impl Idp {
         assert_eq!(endpoint, AUTHORIZE);
         let query = pairs(query);
         let get = |name: &str| only(&query, name);
-        assert_eq!(get("response_type"), Some("code"));
+        let hybrid = match get("response_type") {
+            Some("code") => false,
+            Some("code id_token") => true,
+            other => panic!("response_type: {other:?}"),
+        };
         let client = get("client_id").expect("a client");
         assert!([CLIENT, SECOND[0]].contains(&client), "{client}");
-        let scope = get("scope").expect("a scope");
-        assert!(scope.split(' ').any(|scope| scope == "openid"), "{scope}");
+        let mut scope = get("scope").unwrap_or_default().split(' ');
+        let openid = scope.any(|scope| scope == "openid");
+        assert!(
+            openid || !hybrid && get("nonce").is_none(),
+            "plain OAuth 2.0"
+        );
         let challenge = get("code_challenge").map(str::to_owned);
         if let Some(challenge) = &challenge {
             assert_eq!(get("code_challenge_method"), Some("S256"));
@@ -283,7 +318,13 @@ impl Idp {
         let grant = Grant {
             user: user.to_owned(),
             client: client.to_owned(),
-            nonce: get("nonce").expect("a nonce").to_owned(),
+            nonce: if openid {
+                get("nonce").expect("a nonce")
+            } else {
+                ""
+            }
+            .to_owned(),
+            openid,
             redirect_uri: get("redirect_uri").expect("a redirect_uri").to_owned(),
             challenge,
             since: now,
@@ -296,12 +337,30 @@ impl Idp {
             ("state".to_owned(), state),
             ("session_state".to_owned(), "there".to_owned()),
         ];
+        if hybrid {
+            let token = self.front_token(&grant, &code, &state_of(&fields), now);
+            fields.extend(token.map(|token| ("id_token".to_owned(), token)));
+        }
         if let Some(iss) = self.behaves.borrow().iss {
             fields.push(("iss".to_owned(), iss.to_owned()));
         }
         self.codes.borrow_mut().insert(code, grant);
         let posts = get("response_mode") == Some("form_post");
         Back { uri, fields, posts }
+    }
+
+    /// The ID token that goes through the browser (OpenID Connect Core section 3.3.2.11).
+    fn front_token(&self, grant: &Grant, code: &str, state: &str, now: u64) -> Option<String> {
+        let half = |text: &str| b64(&digest(&SHA256, text.as_bytes()).as_ref()[..16]);
+        let claims = json!({
+            "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": grant.client,
+            "iat": now, "exp": now + 300, "nonce": grant.nonce, "c_hash": half(code),
+            "s_hash": half(state), "auth_time": grant.since,
+        });
+        let changes = self.behaves.borrow().front_claims.clone()?;
+        let token = key("k1").token(&merged(claims, changes));
+        self.issued.borrow_mut().push(token.clone());
+        Some(token)
     }
 
     /// The token endpoint (RFC 6749 sections 4.1.3, 5 and 6).
@@ -437,7 +496,7 @@ impl Idp {
             "scope": "openid profile",
         });
         let mut issued = vec![access.clone()];
-        if behaves.id_token && with_id_token {
+        if behaves.id_token && with_id_token && grant.openid {
             let half = digest(&SHA256, access.as_bytes());
             let claims = json!({
                 "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": grant.client,

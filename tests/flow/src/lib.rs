@@ -45,7 +45,7 @@ pub use cookie::Stored;
 pub use crypto::HostCrypto;
 pub use delivery::Delivered;
 pub use form::{decode, encode, pairs};
-pub use forward::Forwarded;
+pub use forward::{Forwarded, document};
 pub use network::Behaviour;
 pub use outcome::{Outcome, Ticket};
 pub use random::Random;

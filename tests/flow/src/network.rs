@@ -161,10 +161,20 @@ impl Network {
             .unwrap_or_else(|| endpoint.always.clone());
         let sent = !matches!(behaviour, Behaviour::NotSent);
         let (status, document) = match endpoint.serve.clone().filter(|_| sent) {
-            Some(serve) => {
-                let (status, document) = serve(call, now);
-                (status, document.to_string().into_bytes())
-            }
+            Some(serve) => match serve(call, now) {
+                // A text is a JWT.
+                (status, Value::String(jwt)) if matches!(behaviour, Behaviour::Normal) => {
+                    let kind = ("content-type", "application/jwt".to_owned());
+                    let headers = [(":status", status.to_string()), kind];
+                    let headers = Headers::from_pairs(headers);
+                    let signed = Answer {
+                        headers,
+                        ..answer(status, jwt.into_bytes())
+                    };
+                    return (Ok(signed), false);
+                }
+                (status, document) => (status, document.to_string().into_bytes()),
+            },
             None => (200, endpoint.document.clone()),
         };
         let result = match behaviour {

@@ -14,7 +14,7 @@ fn each(methods: &[&str], members: Value, then: impl Fn(&World)) {
     for dialect in Dialect::BOTH {
         let whole = json!({
             "auth_methods": methods, "id_token_param_name": "id_token",
-            "upstream_id_token_header": "x-id-token",
+            "upstream_id_token_header": "x-id-token", "downstream_id_token_header": "x-id-token",
             "upstream_headers_claims": ["preferred_username", "sid", "scope"],
             "upstream_headers_names": ["x-user", "x-sid", "x-scope"],
         });
@@ -52,6 +52,7 @@ fn it_tells_what_the_access_token_does_not() {
             assert_eq!(forwarded.all("x-scope"), ["openid profile"]);
             assert_eq!(forwarded.all("x-sid"), ["there"]);
             assert_eq!(forwarded.all("x-id-token"), [id_token.as_str()]);
+            assert_eq!(forwarded.response("x-id-token"), [id_token.as_str()]);
             assert!(
                 forwarded.all("id-token").iter().all(String::is_empty),
                 "it is hidden"

@@ -78,6 +78,8 @@ pub enum Behaviour {
     Redirect(String),
     /// 200 with this body.
     Answer(Vec<u8>),
+    /// This status with this body.
+    Failure(u16, Vec<u8>),
     /// The connection is closed without an answer, like a pooled one that the provider had given up.
     Close,
     /// The connection is closed in the middle of the body.
@@ -382,6 +384,7 @@ async fn answer(
         Behaviour::Close => return Err(io::ErrorKind::ConnectionReset.into()),
         Behaviour::Status(status) => return Ok(json_answer(status, full("{}"))),
         Behaviour::Answer(bytes) => return Ok(json_answer(200, full(bytes))),
+        Behaviour::Failure(status, bytes) => return Ok(json_answer(status, full(bytes))),
         Behaviour::Redirect(place) => {
             let mut redirect = json_answer(302, full("{}"));
             let place = place.parse().map_err(io::Error::other)?;

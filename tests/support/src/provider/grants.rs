@@ -254,6 +254,7 @@ impl Logins {
         let mut id = claims(&Habits::issuer_of(named, self.port));
         id["sub"] = grant.subject.as_str().into();
         id["aud"] = grant.client.as_str().into();
+        id["azp"] = grant.client.as_str().into();
         if let Some(nonce) = &grant.nonce {
             id["nonce"] = nonce.as_str().into();
         }
