@@ -89,8 +89,10 @@ impl ExtraArguments {
             .collect();
         let passed = |name: &str| {
             let name = legal(name)?;
-            // A client that could ask for them would choose its own rights.
-            if matches!(name.as_str(), "scope" | "audience" | "resource") {
+            // A client that could ask for them would choose its own rights. What it gets of a scope is the
+            // provider's to decide, and Kong passes it on where tokens are asked for (DX-50).
+            let may_choose = fields == "token_post_args" && name == "scope";
+            if matches!(name.as_str(), "scope" | "audience" | "resource") && !may_choose {
                 return Err(
                     "the client must not choose this argument; set it in the configuration"
                         .to_owned(),
@@ -117,6 +119,13 @@ impl ExtraArguments {
             Ok((name, client_header(text)?))
         });
         no_name_twice(reader, &field, from_headers.iter().map(|(name, _)| name));
+        let mut passed = from_client
+            .iter()
+            .chain(from_headers.iter().map(|(name, _)| name));
+        if passed.any(|name| name == "scope") {
+            let text = "the client chooses the `scope` of its tokens; demand those that you rely on with `scopes_required`";
+            reader.warn(&format!("{fields}_client"), text);
+        }
         ExtraArguments {
             fixed,
             from_client,

@@ -314,7 +314,19 @@ fn what_a_call_writes_itself_is_not_the_operators() {
 
 #[test]
 fn a_client_chooses_no_rights_and_shows_no_credential() {
-    for name in ["scope", "audience", "resource"] {
+    let (_, warnings) = token(json!({ "token_post_args_client": ["scope"] })).unwrap();
+    assert!(
+        warnings
+            .iter()
+            .any(|line| line.contains("chooses the `scope`")),
+        "{warnings:?}"
+    );
+    refused_at(
+        introspection(json!({ "introspection_post_args_client": ["scope"] })),
+        "introspection_post_args_client[0]",
+        "must not choose",
+    );
+    for name in ["audience", "resource"] {
         refused_at(
             token(json!({ "token_post_args_client": [name] })),
             "token_post_args_client[0]",

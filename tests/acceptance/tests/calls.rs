@@ -163,9 +163,9 @@ fn dx_49_a_password_is_asked_about_without_a_redirect_uri() {
 
 /// Not DX-50 itself, whose argument is `scope`: the filter refuses a configuration that lets a client choose that.
 #[test]
-fn arguments_of_the_client_go_to_the_token_endpoint() {
+fn dx_50_a_client_may_choose_the_scope_of_its_tokens() {
     let provider = Provider::start();
-    let gateway = passwords(&provider, json!({"token_post_args_client": ["branch"]}));
+    let gateway = passwords(&provider, json!({"token_post_args_client": ["scope"]}));
     let credential = basic(PASSWORD.0, PASSWORD.1);
     let own = ("authorization", credential.as_str());
     let form = "application/x-www-form-urlencoded";
@@ -173,24 +173,24 @@ fn arguments_of_the_client_go_to_the_token_endpoint() {
     let asked = |gateway: &Gateway, answer: &Answer| {
         gateway.forwarded(answer);
         let forms = provider.token_forms();
-        forms.last().expect("a form").get("branch").cloned()
+        forms.last().expect("a form").get("scope").cloned()
     };
-    let answer = gateway.get("/hello?branch=query", &[own]);
+    let answer = gateway.get("/hello?scope=query", &[own]);
     assert_eq!(asked(&gateway, &answer).as_deref(), Some("query"));
-    let answer = gateway.post("/hello", form, &[own], "branch=body");
+    let answer = gateway.post("/hello", form, &[own], "scope=body");
     assert_eq!(asked(&gateway, &answer).as_deref(), Some("body"));
-    let answer = gateway.get("/hello", &[own, ("branch", "header")]);
+    let answer = gateway.get("/hello", &[own, ("scope", "header")]);
     assert_eq!(asked(&gateway, &answer).as_deref(), Some("header"));
     // What was given for one is not given for another.
     assert_eq!(provider.calls(TOKEN), 3);
     let answer = gateway.get("/hello", &[own]);
-    assert_eq!(asked(&gateway, &answer), None);
+    assert_eq!(asked(&gateway, &answer).as_deref(), Some("openid"));
     assert_eq!(provider.calls(TOKEN), 4);
     gateway.answered(&with_password(&gateway, "wrong"), 401);
     // An argument that is not named stays here.
     let plain = passwords(&provider, json!({}));
-    let answer = plain.get("/hello?branch=query", &[own]);
-    assert_eq!(asked(&plain, &answer), None);
+    let answer = plain.get("/hello?scope=query", &[own]);
+    assert_eq!(asked(&plain, &answer).as_deref(), Some("openid"));
     assert_eq!(provider.calls(TOKEN), 6);
 }
 
