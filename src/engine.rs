@@ -5,23 +5,31 @@
 
 use std::rc::Rc;
 
+use crate::account::Account;
 use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
+use crate::flow::more::is_jwt;
+use crate::flow::said::Whom;
 use crate::flow::{
-    Credential, Outcome, asked, authorization_code, bearer, login, logout, refresh, search,
-    session, token_request,
+    Credential, Outcome, accompanied, asked, authorization_code, bearer, kong_oauth2, login,
+    logout, own_paths, refresh, search, session, token_request,
 };
-use crate::host::{Counter, Host, Level, Task};
+use crate::host::{Counter, Host, Level, Series, Task};
 use crate::http::{Body, Request, Response};
+use crate::kong_admin::ShownToken;
 use crate::oauth::client_choice;
-use crate::policy::Policy;
+use crate::policy::{Policy, Rules};
 use crate::session::Opened;
 use crate::upstream::Edits;
 
 pub use crate::failure::unexpected;
 
 /// What becomes of a request.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "as with `Step`: a box would be an allocation on the hot path"
+)]
 pub enum Decision {
     /// It goes on, with this proof and these changes.
     Forward(Admission, Edits),
@@ -53,16 +61,37 @@ enum Next {
     Logout,
     /// Its session needs new tokens.
     Renew(Box<Opened>),
+    /// The provider has to say more of its session's token.
+    AskOfSession(Box<Opened>),
+    /// Its session's tokens are to be verified again.
+    Reverify(Box<Opened>),
     /// It is judged when the provider's metadata is known.
     Discover,
-    /// Its token is not known yet.
-    Verify(Credential<'static>),
-    /// The provider has to be asked about its token.
-    AskAbout(Credential<'static>, asked::Whom),
+    /// Somebody has to find out about its token, and about the ID token beside it.
+    ByToken(Credential<'static>, Judge, Option<search::IdToken>),
     /// The provider has to give tokens for what it shows.
     AskForTokens(search::Shown),
     /// Its visitor has to log in, because of this.
     LogIn(Refusal),
+}
+
+/// The way in that decides, where one was tried.
+type Via = Option<AuthMethod>;
+
+/// A step, and the policy under which it is taken.
+type At = (Rc<Policy>, Next);
+
+impl Next {
+    /// The way in that this step takes.
+    fn via(&self) -> Via {
+        match self {
+            Next::Decided(_) | Next::ReadBody | Next::Discover => None,
+            Next::Callback(_) | Next::LogIn(_) => LOGIN,
+            Next::Logout | Next::Renew(_) | Next::Reverify(_) | Next::AskOfSession(_) => SESSION,
+            Next::ByToken(_, judge, _) => Some(judge.method()),
+            Next::AskForTokens(shown) => Some(shown.method()),
+        }
+    }
 }
 
 /// Begins to decide on a request: the steps that need nobody's answer, the hot path among them.
@@ -74,84 +103,138 @@ pub fn begin(
     host: &dyn Host,
     own: &dyn Fn() -> Rc<dyn Host>,
 ) -> Step {
-    request.client = policy.chosen(&request);
-    let next = match step_zero(policy, host, &request) {
-        Some(next) => next,
-        None => judge(policy, host, &request),
+    let (at, next) = match step_zero(policy, host, &request) {
+        Some(found) => found,
+        None => by_route(policy, host, &mut request),
     };
     match next {
         Next::Decided(decision) => Step::Done(decision),
-        next => Step::Later(Box::pin(finish(policy.clone(), own(), request, next))),
+        next => Step::Later(Box::pin(finish(policy.clone(), own(), request, (at, next)))),
     }
 }
 
-/// Step 0: what is decided by the client's path alone, before any credential is looked for.
-fn step_zero(policy: &Policy, host: &dyn Host, request: &Request) -> Option<Next> {
+/// Step 0: what is decided by the client's path alone, before a route is chosen and any credential looked for.
+fn step_zero(outer: &Rc<Policy>, host: &dyn Host, request: &Request) -> Option<At> {
     if request.target().is_none() {
         // CONNECT, or a request without a path: nobody's route, so nobody's credential.
         let refusal = Refusal::new(Kind::NoCredential, "no_target", "the request has no path");
-        return Some(Next::Decided(refuse(policy, host, request, &refusal)));
+        return Some(refused(outer, host, request, None, &refusal));
     }
-    let may_come_back = policy.logs_in() && authorization_code::is_callback_path(policy, request);
-    let by_form = may_come_back && policy.config.login.response_mode == ResponseMode::FormPost;
-    if request.is_posted_form() && (by_form || logout::may_be_asked_by_body(policy, request)) {
-        return Some(Next::ReadBody);
+    if let Some(reply) = own_paths::answer(&outer.config, request) {
+        let decision = replied(host, None, "own_path", reply);
+        return Some((outer.clone(), Next::Decided(decision)));
     }
-    if !may_come_back || !request.is_navigation() {
-        return None;
+    if request.is_posted_form() {
+        let by_form =
+            |policy: &Rc<Policy>| policy.config.login.response_mode == ResponseMode::FormPost;
+        let may_come_back = authorization_code::logins(outer, request).any(by_form);
+        return may_come_back.then(|| (outer.clone(), Next::ReadBody));
     }
-    let query = request.query().unwrap_or_default();
-    coming_back(policy, host, request, query)
+    let query = request.query().filter(|_| request.is_navigation())?;
+    coming_back(outer, host, request, query)
 }
 
 /// What a query or a form at the callback is: a callback, an error that is nobody's, or nothing.
-fn coming_back(policy: &Policy, host: &dyn Host, request: &Request, form: &[u8]) -> Option<Next> {
-    let refused = |refusal| Some(Next::Decided(refuse(policy, host, request, &refusal)));
-    match authorization_code::ticket(policy, host, form) {
-        Ok(Some(ticket)) => Some(Next::Callback(ticket)),
-        Ok(None) if authorization_code::is_foreign_error(policy, form) => {
+fn coming_back(outer: &Rc<Policy>, host: &dyn Host, request: &Request, form: &[u8]) -> Option<At> {
+    match authorization_code::coming_back(outer, host, request, form) {
+        Ok(Some((policy, ticket))) => Some((policy, Next::Callback(ticket))),
+        Ok(None) => {
+            let mut logins = authorization_code::logins(outer, request);
+            let policy =
+                logins.find(|policy| authorization_code::is_foreign_error(policy, form))?;
             let reason = "an error came to the callback, and no login of ours belongs to it";
-            refused(Refusal::bad_credential("foreign_callback", reason))
+            let refusal = Refusal::bad_credential("foreign_callback", reason);
+            Some(refused(policy, host, request, LOGIN, &refusal))
         }
-        Ok(None) => None,
-        Err(refusal) => refused(refusal),
+        Err(refusal) => Some(refused(outer, host, request, LOGIN, &refusal)),
     }
+}
+
+/// A login, or its end.
+const LOGIN: Via = Some(AuthMethod::AuthorizationCode);
+
+fn refused(
+    policy: &Rc<Policy>,
+    host: &dyn Host,
+    request: &Request,
+    via: Via,
+    refusal: &Refusal,
+) -> At {
+    let decision = refuse(policy, host, request, via, refusal);
+    (policy.clone(), Next::Decided(decision))
+}
+
+/// Chooses the rules that hold for a request, and takes the steps of an ordinary one under them.
+fn by_route(outer: &Rc<Policy>, host: &dyn Host, request: &mut Request) -> At {
+    let policy = match outer.rules(request) {
+        Ok(Rules::Of(policy)) => policy,
+        Ok(Rules::Nothing) => {
+            let outcome = pass_unasked(outer, host, request, &Basis::DisabledRoute);
+            let decision = conclude(outer, host, request, None, outcome);
+            return (outer.clone(), Next::Decided(decision));
+        }
+        Err(refusal) => return refused(outer, host, request, None, &refusal),
+    };
+    request.client = policy.chosen(request);
+    let next = if !logout::may_be_asked_by_body(&policy, request) {
+        judge(&policy, host, request)
+    } else if request.body.is_none() {
+        Next::ReadBody
+    } else if logout::is_asked_by_form(&policy, request, request.body().form()) {
+        Next::Logout
+    } else {
+        judge(&policy, host, request)
+    };
+    (policy, next)
 }
 
 /// The steps of an ordinary request, as far as nobody has to be asked.
 fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
-    let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
+    let decided = |via, outcome| Next::Decided(conclude(policy, host, request, via, outcome));
     if !policy.config.methods.run_on_preflight && request.is_preflight() {
-        return decided(preflight(policy, host, request));
+        return decided(None, pass_unasked(policy, host, request, &Basis::Preflight));
     }
     if logout::is_asked_by_target(policy, request) {
         return Next::Logout;
     }
     match session::find(policy, host, request) {
         Ok(session::Outcome::None) => {}
-        Ok(session::Outcome::Decided(outcome)) => return decided(*outcome),
+        Ok(session::Outcome::Decided(outcome)) => return decided(SESSION, *outcome),
         Ok(session::Outcome::Renew(opened)) => return Next::Renew(opened),
+        Ok(session::Outcome::Reverify(opened)) => return Next::Reverify(opened),
         Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
         Ok(session::Outcome::Undiscovered) => return Next::Discover,
-        Err(refusal) => return decided(Err(refusal)),
+        Ok(session::Outcome::Ask(opened)) => return Next::AskOfSession(opened),
+        Err(refusal) => return decided(SESSION, Err(refusal)),
     }
-    let takes_tokens = TOKEN_METHODS
-        .iter()
-        .any(|method| policy.config.methods.has(*method));
+    let takes_tokens = policy.config.methods.take_tokens();
     let mut token = bearer::find(&policy.config, request).filter(|_| takes_tokens);
-    if token.is_none() && wants_body(policy, request, takes_tokens) {
+    let reads_on = match token {
+        None => wants_body(policy, request, takes_tokens),
+        Some(_) => may_be_accompanied_by_body(policy, request),
+    };
+    if reads_on {
         return Next::ReadBody;
     }
     if token.is_none() && takes_tokens {
         token = bearer::find_behind(&policy.config, request);
     }
-    let token = token.map(|credential| (asked::whom(policy, &credential.token), credential));
-    let as_client = token.as_ref().is_none_or(|(whom, _)| whom.is_some());
+    let token = token.map(|credential| (Judge::of(policy, &credential.token), credential));
+    let as_client = |judge: &Judge| matches!(judge, Judge::Provider(_));
+    let as_client = token.as_ref().is_none_or(|(judge, _)| as_client(judge));
     if as_client && may_choose_by_body(policy, request) {
         return Next::ReadBody;
     }
-    if let Some((whom, credential)) = token {
-        return by_token(policy, host, request, credential, whom);
+    if let Some((judge, credential)) = token {
+        let id_token = search::id_token(&policy.config, request);
+        let known = match &id_token {
+            None => known(policy, host, request, &credential, judge),
+            Some(_) => None,
+        };
+        return match known {
+            Some(outcome) => decided(Some(judge.method()), outcome),
+            None => Next::ByToken(credential.into_owned(), judge, id_token),
+        };
     }
     if let Some(shown) = search::find(&policy.config, request) {
         return Next::AskForTokens(shown);
@@ -164,35 +247,80 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     if policy.logs_in() && request.can_be_redirected() {
         Next::LogIn(refusal)
     } else {
-        decided(Err(refusal))
+        decided(None, Err(refusal))
     }
 }
 
-/// The methods that take what stands in the places of a bearer token.
-const TOKEN_METHODS: [AuthMethod; 3] = [
-    AuthMethod::Bearer,
-    AuthMethod::Introspection,
-    AuthMethod::Userinfo,
-];
+/// A session, or its end.
+const SESSION: Via = Some(AuthMethod::Session);
 
-/// A token was shown: it is known, or has to be verified, or asked about.
-fn by_token(
+/// Who judges a token.
+#[derive(Clone, Copy)]
+enum Judge {
+    /// We do.
+    Us,
+    /// Kong does: it issued it.
+    Kong,
+    /// The provider does.
+    Provider(Whom),
+}
+
+impl Judge {
+    /// The way in.
+    fn method(self) -> AuthMethod {
+        match self {
+            Judge::Us => AuthMethod::Bearer,
+            Judge::Kong => AuthMethod::KongOauth2,
+            Judge::Provider(whom) => whom.method(),
+        }
+    }
+
+    /// By the fixed precedence of the methods (specification section 3), each of which takes what may be its own:
+    /// `bearer` a JWT, `kong_oauth2` what Kong may have issued, the others any token. Whatever is nobody's goes to
+    /// the first of them, which says why it is no good.
+    fn of(policy: &Policy, token: &str) -> Judge {
+        let methods = &policy.config.methods;
+        if methods.has(AuthMethod::Bearer) && is_jwt(token) {
+            return Judge::Us;
+        }
+        if methods.has(AuthMethod::KongOauth2) && ShownToken::new(token).is_some() {
+            return Judge::Kong;
+        }
+        match asked::whom(policy) {
+            Some(whom) => Judge::Provider(whom),
+            None if methods.has(AuthMethod::Bearer) => Judge::Us,
+            None => Judge::Kong,
+        }
+    }
+}
+
+/// What is known of a token.
+fn known(
     policy: &Policy,
     host: &dyn Host,
     request: &Request,
-    credential: Credential<'_>,
-    whom: Option<asked::Whom>,
-) -> Next {
-    let decided = |outcome| Next::Decided(conclude(policy, host, request, outcome));
-    match whom {
-        Some(whom) => match asked::from_cache(policy, host, request, &credential, whom) {
-            Some(outcome) => decided(outcome),
-            None => Next::AskAbout(credential.into_owned(), whom),
-        },
-        None => match bearer::from_cache(policy, host, request, &credential) {
-            Some(outcome) => decided(outcome),
-            None => Next::Verify(credential.into_owned()),
-        },
+    credential: &Credential<'_>,
+    judge: Judge,
+) -> Option<Result<(Admission, Edits), Refusal>> {
+    match judge {
+        Judge::Us => bearer::from_cache(policy, host, request, credential),
+        Judge::Kong => kong_oauth2::from_cache(policy, host, request, credential),
+        Judge::Provider(whom) => asked::from_cache(policy, host, request, credential, whom),
+    }
+}
+
+/// What is to be found out about a token.
+async fn found_out(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    credential: &Credential<'_>,
+    judge: Judge,
+) -> Result<(Admission, Edits), Refusal> {
+    match judge {
+        Judge::Us => bearer::authenticate(policy, host, request, credential).await,
+        Judge::Kong => kong_oauth2::authenticate(policy, host, request, credential).await,
+        Judge::Provider(whom) => asked::authenticate(policy, host, request, credential, whom).await,
     }
 }
 
@@ -202,6 +330,16 @@ fn wants_body(policy: &Policy, request: &Request, takes_tokens: bool) -> bool {
     request.body.is_none()
         && (takes_tokens && config.bearer.looks_in(Place::Body) || search::looks_in_body(config))
         && policy.config.host.request_body == RequestBody::On
+        && Body::is_readable(request)
+}
+
+/// Whether an ID token may stand in the body, which was not read yet.
+fn may_be_accompanied_by_body(policy: &Policy, request: &Request) -> bool {
+    let config = &policy.config;
+    request.body.is_none()
+        && search::id_token_in_body(config)
+        && search::id_token(config, request).is_none()
+        && config.host.request_body == RequestBody::On
         && Body::is_readable(request)
 }
 
@@ -216,19 +354,23 @@ fn may_choose_by_body(policy: &Policy, request: &Request) -> bool {
 
 /// A session that came to its end: a navigation logs in again, anything else is told (C24).
 fn after_session(policy: &Policy, host: &dyn Host, request: &Request, reason: Refusal) -> Next {
-    if policy.logs_in() && request.is_navigation() && request.can_be_redirected() {
+    if logs_in_again(policy, request) {
         Next::LogIn(reason)
     } else {
-        Next::Decided(conclude(policy, host, request, Err(reason)))
+        Next::Decided(conclude(policy, host, request, SESSION, Err(reason)))
     }
+}
+
+fn logs_in_again(policy: &Policy, request: &Request) -> bool {
+    policy.logs_in() && request.is_navigation() && request.can_be_redirected()
 }
 
 /// The rest of the steps, for what has to be waited for.
 async fn finish(
-    policy: Rc<Policy>,
+    outer: Rc<Policy>,
     host: Rc<dyn Host>,
     mut request: Request,
-    mut next: Next,
+    (mut policy, mut next): At,
 ) -> Decision {
     if matches!(next, Next::ReadBody) {
         let body = match host.body().await {
@@ -243,15 +385,15 @@ async fn finish(
             }
         };
         request.body = Some(Rc::new(body));
-        request.client = policy.chosen(&request);
-        next = by_form(&policy, &*host, &request);
+        (policy, next) = by_form(&outer, &*host, &mut request);
     }
     if matches!(next, Next::Discover) {
         next = match policy.provider.keys(&host).await {
             Ok(_) => judge(&policy, &*host, &request),
-            Err(refusal) => Next::Decided(refuse(&policy, &*host, &request, &refusal)),
+            Err(refusal) => Next::Decided(refuse(&policy, &*host, &request, SESSION, &refusal)),
         };
     }
+    let via = next.via();
     let outcome = match next {
         Next::Decided(decision) => return decision,
         Next::Discover => Err(Refusal::unexpected(
@@ -265,67 +407,99 @@ async fn finish(
         Next::Callback(ticket) => {
             request.client = ticket.client(&policy.config).unwrap_or(0);
             match authorization_code::callback(&policy, &host, &request, ticket).await {
-                Ok(Outcome::Reply(reply)) => return Decision::Reply(reply),
+                Ok(Outcome::Reply(reply)) => return replied(&*host, via, "login_answered", reply),
                 Ok(Outcome::Forward(admission, edits)) => Ok((admission, *edits)),
                 Err(refusal) => Err(refusal),
             }
         }
         Next::Logout => match logout::run(&policy, &host, &request).await {
-            Ok(reply) => return Decision::Reply(reply),
+            Ok(reply) => return replied(&*host, via, "logged_out", reply),
             Err(refusal) => Err(refusal),
         },
+        Next::AskOfSession(opened) => {
+            match session::asked(&policy, &host, &request, &opened).await {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return over(&policy, &host, &request, reason).await;
+                }
+                outcome => outcome,
+            }
+        }
+        Next::Reverify(opened) => {
+            match session::reverified(&policy, &host, &request, &opened).await {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return over(&policy, &host, &request, reason).await;
+                }
+                outcome => outcome,
+            }
+        }
         Next::Renew(opened) => {
             let is_good =
                 |host: &dyn Host| session::is_good_still(&policy, &opened.session, host.now());
-            match refresh::renew(&policy, &host, &opened.session, is_good(&*host)).await {
-                Ok(renewed) => session::renewed(&policy, &*host, &request, &opened, &renewed),
+            let judged = match refresh::renew(&policy, &host, &opened.session, is_good(&*host))
+                .await
+            {
+                Ok(renewed) => session::renewed(&policy, &host, &request, &opened, &renewed).await,
                 // A provider that is down ends no session whose tokens are good still. Nor does one that
                 // knows the refresh token no more: another worker may have been faster.
                 Err(reason)
                     if (reason.kind == Kind::Unexpected || reason.code == refresh::OVER)
                         && is_good(&*host) =>
                 {
-                    session::kept(&policy, &*host, &request, &opened.session)
+                    session::kept(&policy, &host, &request, &opened.session).await
                 }
-                Err(reason) => match after_session(&policy, &*host, &request, reason) {
-                    Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
-                    Next::Decided(decision) => return decision,
-                    _ => Err(Refusal::unexpected("no_step", "a session led nowhere")),
-                },
+                Err(reason) => return over(&policy, &host, &request, reason).await,
+            };
+            match judged {
+                Err(reason) if reason.kind == Kind::BadCredential => {
+                    return over(&policy, &host, &request, reason).await;
+                }
+                judged => judged,
             }
         }
-        Next::Verify(credential) => {
-            bearer::authenticate(&policy, &host, &request, &credential).await
+        Next::ByToken(credential, judge, None) => {
+            found_out(&policy, &host, &request, &credential, judge).await
         }
-        Next::AskAbout(credential, whom) => {
-            asked::authenticate(&policy, &host, &request, &credential, whom).await
+        Next::ByToken(credential, judge, Some(id_token)) => {
+            let outcome = match known(&policy, &*host, &request, &credential, judge) {
+                Some(outcome) => outcome,
+                None => found_out(&policy, &host, &request, &credential, judge).await,
+            };
+            accompanied::accompany(&policy, &host, &request, &credential, &id_token, outcome).await
         }
         Next::AskForTokens(shown) => {
             match token_request::authenticate(&policy, &host, &request, shown).await {
-                Ok(Outcome::Reply(reply)) => return Decision::Reply(reply),
+                Ok(Outcome::Reply(reply)) => return replied(&*host, via, "login_answered", reply),
                 Ok(Outcome::Forward(admission, edits)) => Ok((admission, *edits)),
                 Err(refusal) => Err(refusal),
             }
         }
         Next::LogIn(reason) => return log_in(&policy, &host, &request, &reason).await,
     };
-    conclude(&policy, &*host, &request, outcome)
+    conclude(&policy, &*host, &request, via, outcome)
 }
 
 /// What a body says: a callback, a logout, or nothing beside what any request may hold.
-fn by_form(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
-    let body = request.body().form();
-    if policy.logs_in()
-        && request.is_posted_form()
-        && authorization_code::is_callback_path(policy, request)
-        && let Some(next) = coming_back(policy, host, request, body)
+fn by_form(outer: &Rc<Policy>, host: &dyn Host, request: &mut Request) -> At {
+    if request.is_posted_form()
+        && let Some(found) = coming_back(outer, host, request, request.body().form())
     {
-        return next;
+        return found;
     }
-    if logout::is_asked_by_form(policy, request, body) {
-        return Next::Logout;
+    by_route(outer, host, request)
+}
+
+/// The same, when it came while the request waited.
+async fn over(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    reason: Refusal,
+) -> Decision {
+    if logs_in_again(policy, request) {
+        log_in(policy, host, request, &reason).await
+    } else {
+        refuse(policy, &**host, request, SESSION, &reason)
     }
-    judge(policy, host, request)
 }
 
 async fn log_in(
@@ -342,23 +516,33 @@ async fn log_in(
     );
     host.log(Level::Debug, &line);
     match authorization_code::start(policy, host, request, login::target(request), 1).await {
-        Ok(reply) => Decision::Reply(reply),
-        Err(refusal) => refuse(policy, &**host, request, &refusal),
+        Ok(reply) => replied(&**host, LOGIN, "login_started", reply),
+        Err(refusal) => refuse(policy, &**host, request, LOGIN, &refusal),
     }
 }
 
-/// A cross-origin preflight, where `run_on_preflight` is off (decision C25).
-fn preflight(
+/// Lets a request go on without a credential: a cross-origin preflight where `run_on_preflight` is off
+/// (decision C25), or one of a disabled route.
+fn pass_unasked(
     policy: &Policy,
     host: &dyn Host,
     request: &Request,
+    basis: &Basis<'_>,
 ) -> Result<(Admission, Edits), Refusal> {
     let facts = Facts {
         request,
         keys: None,
     };
-    let admission = authz::admit(&Basis::Preflight, &facts, &policy.config, host.now())?;
-    let edits = Edits::anonymous(request, &policy.names, host.abilities())?;
+    let admission = authz::admit(basis, &facts, &policy.config, host.now())?;
+    let mut edits = Edits::anonymous(request, &policy.names, host.abilities())?;
+    if matches!(basis, Basis::Preflight) {
+        edits.downstream.owned.clone_from(&policy.of_responses);
+    }
+    edits.account.code = match basis {
+        Basis::Preflight => "preflight",
+        Basis::DisabledRoute => "disabled_route",
+        Basis::Verdict(_) => "",
+    };
     Ok((admission, edits))
 }
 
@@ -366,20 +550,44 @@ fn conclude(
     policy: &Policy,
     host: &dyn Host,
     request: &Request,
+    via: Via,
     outcome: Result<(Admission, Edits), Refusal>,
 ) -> Decision {
     match outcome {
-        Ok((admission, edits)) => {
+        Ok((admission, mut edits)) => {
             host.count(Counter::Forwarded);
+            let account = &mut edits.account;
+            account.method = account.who.as_ref().map(|who| who.method).or(via);
+            if account.code.is_empty() {
+                account.code = "forwarded";
+            }
+            host.tally(Series::Results(account.method, account.code));
             Decision::Forward(admission, edits)
         }
-        Err(refusal) => refuse(policy, host, request, &refusal),
+        Err(refusal) => refuse(policy, host, request, via, &refusal),
     }
+}
+
+/// An answer that is no refusal.
+fn replied(host: &dyn Host, method: Via, code: &'static str, mut reply: Response) -> Decision {
+    host.tally(Series::Results(method, code));
+    reply.account = Account {
+        code,
+        method,
+        who: None,
+    };
+    Decision::Reply(reply)
 }
 
 /// Every refusal is explained to the operator, and not to the stranger. A session that leads to one is
 /// taken away (`unauthorized_destroy_session`, `forbidden_destroy_session`).
-fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal) -> Decision {
+fn refuse(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    via: Via,
+    refusal: &Refusal,
+) -> Decision {
     let (counter, level) = match refusal.kind {
         Kind::NoCredential | Kind::BadCredential | Kind::BadRequest => {
             (Counter::Unauthorized, Level::Info)
@@ -397,13 +605,26 @@ fn refuse(policy: &Policy, host: &dyn Host, request: &Request, refusal: &Refusal
         );
         host.log(level, &line);
     }
-    let ended = match refusal.kind {
+    let failures = &policy.config.failures;
+    let ends = match refusal.kind {
         // What another site can cause must not log anybody out, and of two sessions the planted one would stay.
-        _ if ["foreign_callback", "session_conflict"].contains(&refusal.code) => Vec::new(),
-        Kind::BadCredential | Kind::Forbidden => {
-            session::ended_cookies(policy, host, request).unwrap_or_default()
-        }
-        Kind::NoCredential | Kind::BadRequest | Kind::Unexpected => Vec::new(),
+        _ if ["foreign_callback", "session_conflict"].contains(&refusal.code) => false,
+        Kind::BadCredential => failures.unauthorized_destroys_session,
+        Kind::Forbidden => failures.forbidden_destroys_session,
+        Kind::NoCredential | Kind::BadRequest | Kind::Unexpected => false,
     };
-    Decision::Reply(refusal.answer(&policy.config, request).with_cookies(&ended))
+    let ended = match ends {
+        true => session::ended_cookies(policy, host, request).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let mut reply = refusal.answer(&policy.config, request).with_cookies(&ended);
+    let who = refusal.who.clone();
+    let method = who.as_ref().map(|who| who.method).or(via);
+    host.tally(Series::Results(method, refusal.code));
+    reply.account = Account {
+        code: refusal.code,
+        method,
+        who,
+    };
+    Decision::Reply(reply)
 }

@@ -3,10 +3,13 @@
 //! The operator learns the code and the reason from the log; the stranger learns neither, unless
 //! `display_errors` says so.
 
+use std::rc::Rc;
+
 use serde_json::json;
 
+use crate::account::Who;
 use crate::config::Config;
-use crate::http::{Request, Response};
+use crate::http::{GrpcStatus, Request, Response};
 
 /// Why a request does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct Refusal {
     pub code: &'static str,
     /// The reason in words, for the operator. Never holds a token or a secret.
     pub reason: String,
+    /// Who is refused, where that is known: for the access log.
+    pub who: Option<Rc<Who>>,
 }
 
 /// The kinds of failure answers.
@@ -51,11 +56,18 @@ impl Refusal {
             kind,
             code,
             reason: reason.into(),
+            who: None,
         }
     }
 
-    /// The answer to the client. One of gRPC gets no redirect, which it could not follow, and no body,
-    /// which hosts would put into `grpc-message`.
+    /// The same refusal of somebody who is known.
+    pub fn about(mut self, who: &Rc<Who>) -> Refusal {
+        self.who = Some(who.clone());
+        self
+    }
+
+    /// The answer to the client. One of gRPC gets a status and a message of gRPC, and no redirect, which it could
+    /// not follow.
     pub fn answer(&self, config: &Config, request: &Request) -> Response {
         let client = config.client(request);
         let (status, message, redirect) = match self.kind {
@@ -84,7 +96,7 @@ impl Refusal {
             members.insert("reason".to_owned(), json!(self.reason));
         }
         let answer = match grpc {
-            true => Response::new(status),
+            true => for_grpc(status, message),
             false => Response::new(status).with_json(&body),
         };
         match self.challenge(config) {
@@ -112,8 +124,24 @@ impl Refusal {
 /// The answer where there is no configuration to ask, or no time for it.
 pub fn unexpected(grpc: bool) -> Response {
     match grpc {
-        true => Response::new(500),
+        true => for_grpc(500, UNEXPECTED_MESSAGE),
         false => Response::new(500).with_json(&json!({ "message": UNEXPECTED_MESSAGE })),
+    }
+}
+
+/// An answer to a client of gRPC: the numbers are UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT and
+/// UNAVAILABLE.
+fn for_grpc(status: u16, message: &str) -> Response {
+    let code = match status {
+        401 => 16,
+        403 => 7,
+        400 => 3,
+        _ => 14,
+    };
+    let message = message.to_owned();
+    Response {
+        grpc: Some(GrpcStatus { code, message }),
+        ..Response::new(status)
     }
 }
 

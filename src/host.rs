@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use crate::config::AuthMethod;
 use crate::http::{Answer, Call, Request};
 
 /// A future of the single thread that a worker is.
@@ -60,6 +61,9 @@ pub trait Host {
     /// How the client reached us. Each look costs host calls: ask where a rule needs it.
     fn connection(&self, request: &Request) -> Connection;
 
+    /// The id of Kong's service that this request is for. `None`: the host is not Kong, or there is no such.
+    fn service_id(&self) -> Option<String>;
+
     /// What this host can and cannot do, where the product has to know.
     fn abilities(&self) -> Abilities;
 
@@ -71,6 +75,74 @@ pub trait Host {
 
     /// Adds one to a counter.
     fn count(&self, counter: Counter);
+
+    /// Adds one to a counter of a series.
+    fn tally(&self, series: Series);
+}
+
+/// Sends a request to a provider, and counts how it ended.
+pub async fn call(host: &dyn Host, endpoint: Endpoint, call: Call) -> Result<Answer, CallError> {
+    let answer = host.call(call).await;
+    let outcome = match &answer {
+        Ok(answer) if (200..300).contains(&answer.status) => "ok",
+        Ok(answer) if answer.status < 500 => "refused",
+        Ok(_) => "failed",
+        Err(CallError::NotSent(_)) => "not_sent",
+        Err(CallError::NoAnswer(_)) => "no_answer",
+        Err(CallError::TimedOut) => "timed_out",
+    };
+    host.tally(Series::Calls(endpoint, outcome));
+    answer
+}
+
+/// An endpoint of a provider, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names explain themselves")]
+pub enum Endpoint {
+    Discovery,
+    Jwks,
+    Token,
+    Introspection,
+    Userinfo,
+    KongAdmin,
+}
+
+impl Endpoint {
+    fn name(self) -> &'static str {
+        match self {
+            Endpoint::Discovery => "discovery",
+            Endpoint::Jwks => "jwks",
+            Endpoint::Token => "token",
+            Endpoint::Introspection => "introspection",
+            Endpoint::Userinfo => "userinfo",
+            Endpoint::KongAdmin => "kong_admin",
+        }
+    }
+}
+
+/// Counters with parts in their names. Each is made when it is first needed; all parts are ours, so there are
+/// no more of them than we wrote down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Series {
+    /// What became of requests, by way in and code.
+    Results(Option<AuthMethod>, &'static str),
+    /// How calls ended, by endpoint and outcome.
+    Calls(Endpoint, &'static str),
+}
+
+impl Series {
+    /// The metric's name, without the host's prefix.
+    pub fn name(self) -> String {
+        match self {
+            Series::Results(method, code) => {
+                format!(
+                    "oidc.result.{}.{code}",
+                    method.map_or("none", AuthMethod::name)
+                )
+            }
+            Series::Calls(endpoint, outcome) => format!("oidc.call.{}.{outcome}", endpoint.name()),
+        }
+    }
 }
 
 /// Where hosts differ in what reaches the upstream.
@@ -225,11 +297,12 @@ pub enum Counter {
     Granted,
     Introspected,
     UserinfoAsked,
+    KongAdminAsked,
 }
 
 impl Counter {
     /// All counters, in the order of their definition.
-    pub const ALL: [Counter; 22] = [
+    pub const ALL: [Counter; 23] = [
         Counter::Forwarded,
         Counter::Unauthorized,
         Counter::Forbidden,
@@ -252,6 +325,7 @@ impl Counter {
         Counter::Granted,
         Counter::Introspected,
         Counter::UserinfoAsked,
+        Counter::KongAdminAsked,
     ];
 
     /// The metric's name, without the host's prefix.
@@ -279,6 +353,7 @@ impl Counter {
             Counter::Granted => "oidc.grants.used",
             Counter::Introspected => "oidc.introspection.asked",
             Counter::UserinfoAsked => "oidc.userinfo.asked",
+            Counter::KongAdminAsked => "oidc.kong_admin.asked",
         }
     }
 }

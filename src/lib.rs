@@ -10,16 +10,19 @@
 //!    at once; the rest becomes a future that waits for providers.
 //! 3. [`flow`]: the ways in, one file each. They find a credential and find out what it is worth,
 //!    with [`jose`] (signatures), [`provider`] (metadata and keys), [`oauth`] (its endpoints),
-//!    [`session`] (what a browser shows after a login) and [`cache`] (what was found out before).
+//!    [`kong_admin`] (Kong's own tokens), [`session`] (what a browser shows after a login) and [`cache`] (what was found out before).
 //! 4. [`authz`]: who may pass. The only maker of an `Admission`, the proof without which the glue
 //!    forwards nothing.
 //! 5. [`upstream`]: what the upstream gets to see.
 //! 6. [`failure`]: what the client gets to see when it may not pass.
 //!
+//! What the operator learns of it all is an [`account`].
+//!
 //! [`config`] turns the filter's JSON into types once; [`policy`] is one configuration in force.
 //! [`http`] holds the types that all rooms share, [`host`] the one door to the world outside.
 //! docs/architecture.md has the picture.
 
+pub mod account;
 pub mod authz;
 pub mod cache;
 pub mod config;
@@ -29,6 +32,7 @@ pub mod flow;
 pub mod host;
 pub mod http;
 pub mod jose;
+pub mod kong_admin;
 pub mod oauth;
 pub mod policy;
 pub mod provider;

@@ -7,10 +7,11 @@ use url::Url;
 
 use crate::authz::Verdict;
 use crate::cache::{Budget, VerdictCache};
-use crate::config::{AuthMethod, Client, ClientAuth, Config, Secret};
-use crate::failure::Refusal;
+use crate::config::{AuthMethod, Client, ClientAuth, Config, Fact, Secret, TENANT, Then};
+use crate::failure::{Kind, Refusal};
 use crate::flow::recent::Recent;
 use crate::flow::refresh::Refreshed;
+use crate::flow::said::Said;
 use crate::flow::token_request::Granted;
 use crate::host::Host;
 use crate::http::Request;
@@ -22,32 +23,59 @@ use crate::oauth::form_endpoint::FormEndpoint;
 use crate::provider::{Metadata, Provider, Providers};
 use crate::secrets::Secrets;
 use crate::session::{Session, Sessions};
-use crate::upstream::OwnedNames;
+use crate::upstream::{OwnedNames, response_names};
 
 /// A configuration and what hangs on it. A request keeps the policy it began with, also when an
 /// update comes while it is paused.
 pub struct Policy {
     /// The configuration.
-    pub config: Config,
+    pub config: Rc<Config>,
+    /// Which route it is the policy of ([`Route::id`]); `None` for the outer one.
+    pub route: Option<String>,
+    /// The policies of the routes, in their order; `None` where a route is disabled.
+    routes: Vec<Option<Rc<Policy>>>,
     /// The provider, shared with all policies that name the same one.
     pub provider: Rc<Provider>,
-    /// The header names that are ours under this configuration.
-    pub names: OwnedNames,
+    /// The header names that are ours under this configuration, or any beside it.
+    pub names: Rc<OwnedNames>,
     /// Verdicts on tokens under this configuration: another one may judge the same token otherwise.
     pub verdicts: RefCell<VerdictCache>,
     /// Verdicts on opened sessions, by cookie and binding.
     pub opened: RefCell<VerdictCache>,
     /// What the introspection endpoint said of tokens.
-    pub introspected: Recent<Verdict>,
+    pub introspected: Recent<Said>,
     /// What the userinfo endpoint said of tokens.
-    pub informed: Recent<Verdict>,
+    pub informed: Recent<Said>,
+    /// The same for longer, for when the endpoint fails (`cache_ttl_resurrect`).
+    pub informed_before: Recent<Said>,
+    /// The headers of a response that only we set: the upstream's own of these names go. `None`: there are none.
+    pub of_responses: Option<Rc<[String]>>,
+    /// Whether userinfo is asked beside another way in: claims are looked for there, or a header carries it.
+    pub wants_userinfo: bool,
+    /// What Kong's Admin API said of tokens.
+    pub kong_tokens: Recent<Verdict>,
     /// What the token endpoint gave for what was shown.
     pub granted: Recent<Granted>,
     /// What refresh tokens brought a moment ago.
-    pub refreshed: Refreshed,
+    pub refreshed: Rc<Refreshed>,
     /// The keys of cookies, and random numbers.
-    pub secrets: Secrets,
+    pub secrets: Rc<Secrets>,
     sessions: OnceCell<Rc<Sessions>>,
+}
+
+/// What holds for a request.
+pub enum Rules {
+    /// This policy.
+    Of(Rc<Policy>),
+    /// Nothing is asked: its route is disabled.
+    Nothing,
+}
+
+/// What a policy shares with those of its routes: they have one secret, and one upstream may stand behind all.
+struct Beside {
+    names: Rc<OwnedNames>,
+    refreshed: Rc<Refreshed>,
+    secrets: Rc<Secrets>,
 }
 
 /// What all policies of a virtual machine share.
@@ -60,24 +88,76 @@ pub struct Shared {
 }
 
 impl Policy {
-    /// Prepares a configuration.
+    /// Prepares a configuration and those of its routes.
     pub fn new(config: Config, shared: &Shared) -> Rc<Policy> {
+        let beside = Beside {
+            names: Rc::new(OwnedNames::new(&config)),
+            refreshed: Rc::default(),
+            secrets: Rc::default(),
+        };
+        let routes = config.routes.iter().map(|route| match &route.then {
+            Then::Overlay(own) => {
+                let id = Some(route.id());
+                Some(Policy::of(own.clone(), id, Vec::new(), &beside, shared))
+            }
+            Then::Disabled => None,
+        });
+        let routes = routes.collect();
+        Policy::of(Rc::new(config), None, routes, &beside, shared)
+    }
+
+    fn of(
+        config: Rc<Config>,
+        route: Option<String>,
+        routes: Vec<Option<Rc<Policy>>>,
+        beside: &Beside,
+        shared: &Shared,
+    ) -> Rc<Policy> {
         let provider = shared.providers.of(&config);
-        let names = OwnedNames::new(&config);
+        let of_responses = response_names(&config);
+        let documents = [Fact::Userinfo, Fact::UserinfoJwt];
+        let wants_userinfo = config.methods.search_user_info
+            || config.upstream.tells(&documents)
+            || config.downstream.tells(&documents);
         let cache = || RefCell::new(VerdictCache::new(shared.budget.clone()));
         Rc::new(Policy {
             config,
+            route,
+            routes,
             provider,
-            names,
+            names: beside.names.clone(),
             verdicts: cache(),
             opened: cache(),
+            wants_userinfo,
+            of_responses,
             introspected: Recent::new(shared.budget.clone()),
             informed: Recent::new(shared.budget.clone()),
+            informed_before: Recent::new(shared.budget.clone()),
+            kong_tokens: Recent::new(shared.budget.clone()),
             granted: Recent::new(shared.budget.clone()),
-            refreshed: Refreshed::default(),
-            secrets: Secrets::default(),
+            refreshed: beside.refreshed.clone(),
+            secrets: beside.secrets.clone(),
             sessions: OnceCell::new(),
         })
+    }
+
+    /// What holds for a request: this policy, one of its routes', or nothing.
+    pub fn rules(self: &Rc<Self>, request: &Request) -> Result<Rules, Refusal> {
+        match self.config.routes.choose(request) {
+            Ok(None) => Ok(Rules::Of(self.clone())),
+            Ok(Some(number)) => Ok(match self.routes.get(number) {
+                Some(Some(policy)) => Rules::Of(policy.clone()),
+                // A number that there is not is never chosen; if it were, nobody would be let in for it.
+                Some(None) => Rules::Nothing,
+                None => Rules::Of(self.clone()),
+            }),
+            Err(what) => Err(Refusal::new(Kind::BadRequest, what.code(), what.reason())),
+        }
+    }
+
+    /// This policy, and those of its routes.
+    pub fn all(self: &Rc<Self>) -> impl Iterator<Item = &Rc<Policy>> {
+        std::iter::once(self).chain(self.routes.iter().flatten())
     }
 
     /// Whether a visitor without a credential is sent to log in.
@@ -149,6 +229,32 @@ impl Policy {
         Extra::of(&settings.headers, &settings.arguments, Places::All, &shown)
     }
 
+    /// Row A `verify_parameters`: what is asked of the provider has to be among what it announces, where it
+    /// speaks of that at all.
+    pub fn check_announced(
+        &self,
+        field: &str,
+        value: &str,
+        supported: Option<&[String]>,
+    ) -> Result<(), Refusal> {
+        let fits = supported.is_none_or(|list| list.iter().any(|one| one == value));
+        if fits || !self.config.verification.parameters {
+            return Ok(());
+        }
+        Err(Refusal::unexpected(
+            "parameter_not_announced",
+            format!(
+                "the provider's metadata do not announce `{value}` ({field}), and `verify_parameters` is on"
+            ),
+        ))
+    }
+
+    /// The same for a grant of the token endpoint.
+    pub fn check_grant(&self, grant: &str, metadata: &Metadata) -> Result<(), Refusal> {
+        let supported = metadata.grant_types_supported.as_deref();
+        self.check_announced("grant type", grant, supported)
+    }
+
     /// The token endpoint, and this client of ours there.
     pub fn token_endpoint<'a>(
         &'a self,
@@ -207,6 +313,7 @@ impl Policy {
     ) -> Result<Proof<'a>, Refusal> {
         let credentials = Credentials::of(client, at_endpoint, supported)
             .ok_or_else(|| Refusal::unexpected("no_client", "`client_id` is not set"))?;
+        self.check_announced("client_auth", credentials.method_name(), supported)?;
         credentials.proof(|| self.assertion_facts(metadata, host))
     }
 
@@ -220,7 +327,9 @@ impl Policy {
         // A refresh is nobody's request in particular: the host's mark tells it from others.
         self.secrets
             .random(&self.config, host, &Request::default(), &mut random)?;
+        // What stands for many tenants names nobody.
         let issuer = metadata.issuer.as_deref();
+        let issuer = issuer.filter(|issuer| !issuer.contains(TENANT));
         Ok(AssertionFacts {
             audience: issuer.unwrap_or(&self.config.provider.issuer.identifier),
             now: host.now(),

@@ -12,10 +12,11 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use crate::account::Who;
 use crate::config::Config;
 use crate::failure::{Kind, Refusal};
 use crate::host::Time;
-use crate::http::{Request, cookie_values};
+use crate::http::{Pair, Request, cookie_values};
 use crate::provider::KeySet;
 
 /// The proof that one request may be forwarded. It cannot be made outside of this room, cannot be
@@ -31,6 +32,8 @@ pub enum Basis<'a> {
     Verdict(&'a Verdict),
     /// A cross-origin preflight, where `run_on_preflight` is off.
     Preflight,
+    /// A request of a route that is disabled.
+    DisabledRoute,
 }
 
 /// What is known about a token, independent of the request that brought it.
@@ -45,8 +48,12 @@ pub struct Verdict {
     pub session_cookie: Option<String>,
     /// The access token for the upstream, where the request itself does not show it: a session's.
     pub token: Option<Rc<str>>,
+    /// Whom it is about, for the operator.
+    pub who: Rc<Who>,
     /// The claim headers for the upstream, ready to be written.
-    pub headers: Rc<[(Vec<u8>, Vec<u8>)]>,
+    pub headers: Rc<[Pair]>,
+    /// The same for the client; nothing where no field wants any.
+    pub told: Option<Rc<[Pair]>>,
 }
 
 /// Which key verified a token, and in which key set it was last seen.
@@ -79,6 +86,15 @@ pub fn admit(
                     Kind::NoCredential,
                     "no_preflight",
                     "only a real preflight passes without a credential",
+                ));
+            }
+        }
+        Basis::DisabledRoute => {
+            if !config.routes.disable(facts.request) {
+                return Err(Refusal::new(
+                    Kind::NoCredential,
+                    "no_disabled_route",
+                    "only the requests of a disabled route pass without a credential",
                 ));
             }
         }

@@ -164,10 +164,15 @@ impl Weigh for Verdict {
         let headers: usize = self
             .headers
             .iter()
+            .chain(self.told.iter().flat_map(|told| told.iter()))
             .map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(64))
             .fold(0, usize::saturating_add);
         let token = self.token.as_ref().map_or(0, |token| token.len());
-        headers.saturating_add(token).saturating_add(256)
+        let who = self.who.bytes();
+        headers
+            .saturating_add(token)
+            .saturating_add(who)
+            .saturating_add(320)
     }
 }
 
@@ -206,6 +211,8 @@ fn set_of(token: &[u8]) -> usize {
 )]
 mod tests {
     use super::*;
+    use crate::account::Who;
+    use crate::config::AuthMethod;
 
     fn verdict(until: u64, header_bytes: usize) -> Rc<Verdict> {
         Rc::new(Verdict {
@@ -214,6 +221,8 @@ mod tests {
             rules: Ok(()),
             session_cookie: None,
             token: None,
+            told: None,
+            who: Who::of(AuthMethod::Bearer, &serde_json::Value::Null),
             headers: Rc::from([(b"x".to_vec(), vec![b'v'; header_bytes])]),
         })
     }

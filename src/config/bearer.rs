@@ -55,13 +55,9 @@ impl Bearer {
 
     pub(super) fn read(reader: &mut Reader) -> Bearer {
         let named = reader.choices("bearer_token_param_type", &PLACES);
-        let built = named.resolve(
-            reader,
-            |_| true,
-            "names no place, so that no token could be found",
-        );
+        let places = named.resolve(reader, "names no place, so that no token could be found");
         let cookie = reader.checked("bearer_token_cookie_name", cookie_name);
-        if built.values.contains(&Place::Cookie)
+        if places.contains(&Place::Cookie)
             && cookie.is_none()
             && !reader.failed("bearer_token_cookie_name")
         {
@@ -69,7 +65,7 @@ impl Bearer {
             reader.error("bearer_token_cookie_name", text);
         }
         Bearer {
-            places: built.values,
+            places,
             header_name: reader.checked("bearer_token_header_name", mapped_header_name),
             cookie_name: cookie,
             jwt_session: jwt_session(reader),

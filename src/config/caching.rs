@@ -14,10 +14,11 @@ pub struct Caching {
     pub ttl_max: Option<u64>,
     /// Row S `cache_ttl_neg`: for refusals. `None`: they are not kept.
     pub ttl_neg: Option<u64>,
+    /// Row S `cache_ttl_resurrect`: how much longer userinfo counts that is asked beside another way in, while the
+    /// endpoint fails. `None`: no longer. Never for what decides whether a token is good.
+    pub ttl_resurrect: Option<u64>,
     /// Row S `cache_tokens`, default true: what the token endpoint gave.
     pub tokens: bool,
-    /// Row S `token_cache_key_include_scope`, default false: other scopes are another question.
-    pub key_includes_scope: bool,
     /// Row S `cache_introspection`, default true.
     pub introspection: bool,
     /// Row S `cache_user_info`, default true.
@@ -28,13 +29,14 @@ impl Caching {
     pub(super) fn read(reader: &mut Reader) -> Caching {
         // Always accepted: every how-to sets it. It names a cache that does not exist yet.
         let _ = reader.text("cache_tokens_salt");
+        let _ = reader.flag("token_cache_key_include_scope");
         let caching = Caching {
             ttl: reader.seconds("cache_ttl").unwrap_or(3600),
             ttl_min: reader.seconds("cache_ttl_min"),
             ttl_max: reader.seconds("cache_ttl_max"),
             ttl_neg: reader.seconds("cache_ttl_neg"),
+            ttl_resurrect: reader.seconds("cache_ttl_resurrect"),
             tokens: reader.flag("cache_tokens"),
-            key_includes_scope: reader.flag("token_cache_key_include_scope"),
             introspection: reader.flag("cache_introspection"),
             userinfo: reader.flag("cache_user_info"),
         };

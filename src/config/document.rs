@@ -13,6 +13,8 @@ const LONGEST_TEXT: usize = 1 << 16;
 /// The members of the top level.
 pub(super) struct Document {
     pub(super) members: Map<String, Value>,
+    /// Our `routes`, which hold members of the top level themselves.
+    pub(super) routes: Value,
     pub(super) errors: Vec<ConfigError>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -50,20 +52,87 @@ pub(super) fn read(
         ));
     };
     let mut errors = Vec::new();
-    for (name, value) in &mut members {
-        resolve(
-            value,
-            &format!("config.{}", fields::shown(name)),
-            env,
-            &mut errors,
-        );
-    }
+    let mut routes = members.remove("routes").unwrap_or_default();
+    resolve_members(&mut members, "config.", env, &mut errors);
+    let warnings = rename(&mut members, &mut errors);
+    resolve_routes(&mut routes, env, &mut errors);
     fields::judge("", "config.", &members, &mut errors);
     Ok(Document {
         members,
+        routes,
         errors,
-        warnings: Vec::new(),
+        warnings,
     })
+}
+
+/// The members of a top level: a null says something there.
+fn resolve_members(
+    members: &mut Map<String, Value>,
+    prefix: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    errors: &mut Vec<ConfigError>,
+) {
+    for (name, value) in members {
+        let path = format!("{prefix}{}", fields::shown(name));
+        resolve(value, &path, env, errors);
+    }
+}
+
+/// The routes: what stands in a `config` there is a top level of its own.
+fn resolve_routes(
+    routes: &mut Value,
+    env: &dyn Fn(&str) -> Option<String>,
+    errors: &mut Vec<ConfigError>,
+) {
+    let Value::Array(list) = routes else { return };
+    for (at, route) in list.iter_mut().enumerate() {
+        let path = format!("config.routes[{at}]");
+        let overlay = route
+            .as_object_mut()
+            .and_then(|route| route.remove("config"));
+        resolve(route, &path, env, errors);
+        if let (Some(mut overlay), Value::Object(route)) = (overlay, route) {
+            match &mut overlay {
+                Value::Object(members) => {
+                    resolve_members(members, &format!("{path}.config."), env, errors);
+                }
+                other => resolve(other, &format!("{path}.config"), env, errors),
+            }
+            route.insert("config".to_owned(), overlay);
+        }
+    }
+}
+
+/// Reads old names as the new ones, and says so once (specification section 22, deprecated names).
+pub(super) fn rename(
+    members: &mut Map<String, Value>,
+    errors: &mut Vec<ConfigError>,
+) -> Vec<Warning> {
+    let mut moved = Vec::new();
+    for (old, now) in fields::renamed() {
+        let Some(value) = members.remove(old).filter(|value| !value.is_null()) else {
+            continue;
+        };
+        if members.get(now).is_some_and(|value| !value.is_null()) {
+            errors.push(ConfigError {
+                path: format!("config.{old}"),
+                message: format!("is the old name of `{now}`, which is set as well; remove it"),
+            });
+            continue;
+        }
+        members.insert(now.to_owned(), value);
+        moved.push(format!("`{old}` as `{now}`"));
+    }
+    if moved.is_empty() {
+        return Vec::new();
+    }
+    vec![Warning {
+        path: "config".to_owned(),
+        message: format!(
+            "has old names, which are read as new ones: {}; write the new ones",
+            moved.join(", ")
+        ),
+    }]
 }
 
 /// Replaces references in all texts below `value` and drops the null members of objects.

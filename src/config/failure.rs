@@ -14,6 +14,10 @@ pub struct Failures {
     /// Row B `expose_error_code`, default true: say the error code of RFC 6750 section 3.1 in
     /// `WWW-Authenticate`.
     pub expose_error_code: bool,
+    /// Row K `unauthorized_destroy_session`, default true: a 401 takes the session away.
+    pub unauthorized_destroys_session: bool,
+    /// Row K `forbidden_destroy_session`, default true: a 403 takes the session away.
+    pub forbidden_destroys_session: bool,
 }
 
 impl Failures {
@@ -25,6 +29,8 @@ impl Failures {
             forbidden_message: reader.text("forbidden_error_message").unwrap_or_default(),
             display_errors: reader.flag("display_errors"),
             expose_error_code: reader.flag("expose_error_code"),
+            unauthorized_destroys_session: reader.flag("unauthorized_destroy_session"),
+            forbidden_destroys_session: reader.flag("forbidden_destroy_session"),
         }
     }
 }

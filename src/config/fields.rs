@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Objects,
     /// An object with free names and texts as values.
     Map,
+    /// Members of the top level that take the place of the outer ones.
+    Overlay,
     /// Not settled before it is built.
     Anything,
 }
@@ -51,6 +53,8 @@ pub(super) enum Kind {
 pub(super) enum State {
     /// Read by one of the subjects.
     Honoured,
+    /// An old name: read as this field, with a warning.
+    Renamed(&'static str),
     /// Not built yet: only the default is accepted.
     Later,
     /// As `Later`, with a better advice.
@@ -68,6 +72,14 @@ impl Field {
     fn is_block(&self) -> bool {
         matches!(self.kind, Kind::Object)
     }
+}
+
+/// Old names, and those that took their place.
+pub(super) fn renamed() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FIELDS.iter().filter_map(|field| match field.state {
+        State::Renamed(now) => Some((field.path, now)),
+        _ => None,
+    })
 }
 
 /// The row of a path.
@@ -103,7 +115,6 @@ pub(super) fn judge(
             continue;
         };
         match (&field.state, value) {
-            (State::Honoured, _) | (_, Value::Null) => {}
             (_, Value::Object(block)) if field.is_block() => {
                 judge(
                     &format!("{}.", field.path),
@@ -112,6 +123,7 @@ pub(super) fn judge(
                     errors,
                 );
             }
+            (State::Honoured | State::Renamed(_), _) | (_, Value::Null) => {}
             (_, value) if is_default(field, value) => {}
             (state, _) => errors.push(ConfigError {
                 path,

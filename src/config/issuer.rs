@@ -65,6 +65,30 @@ fn without_well_known(text: &str) -> Option<String> {
     })
 }
 
+/// What stands for the tenant in the issuer that Microsoft's metadata name where one configuration serves many
+/// tenants (`common`, `organizations`). Their tokens name one in `iss`, and in `tid`: both must agree.
+pub const TENANT: &str = "{tenantid}";
+
+/// Whether `expected`, which may have a [`TENANT`], means this issuer.
+pub fn issuer_means(expected: &str, issuer: &str, is_tenant: impl Fn(&str) -> bool) -> bool {
+    let Some((before, after)) = expected.split_once(TENANT) else {
+        return same_issuer(issuer, expected);
+    };
+    let short = |text| str::strip_suffix(text, '/').unwrap_or(text);
+    let tenant = short(issuer)
+        .strip_prefix(before)
+        .and_then(|rest| rest.strip_suffix(short(after)));
+    // One segment of a path: an id, or a domain.
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    tenant
+        .is_some_and(|tenant| !tenant.is_empty() && tenant.bytes().all(legal) && is_tenant(tenant))
+}
+
+/// Issuers compare byte for byte, but for one trailing slash (specification section 7.2).
+pub fn same_issuer(a: &str, b: &str) -> bool {
+    a.strip_suffix('/').unwrap_or(a) == b.strip_suffix('/').unwrap_or(b)
+}
+
 /// An absolute `http` or `https` URL with a host, without userinfo.
 pub(super) fn http_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|why| {

@@ -16,8 +16,8 @@ pub struct LoginSettings {
     pub authorization_endpoint: Option<Url>,
     /// Row E `response_mode`, default `query`: how the provider's answer comes back.
     pub response_mode: ResponseMode,
-    /// Row E `response_type`: `code`, the one flow there is.
-    pub response_type: &'static str,
+    /// Row E `response_type`, default `code`: what comes back through the browser.
+    pub response_type: ResponseType,
     /// Row E `scopes`, default `openid`: what to ask for. Null or empty: nothing is asked for.
     pub scopes: Vec<String>,
     /// Row E `audience`: for whom the access token shall be good.
@@ -70,6 +70,25 @@ pub struct LoginCookie {
     pub http_only: bool,
     /// `authorization_cookie_secure`. `None`: as the request's scheme says.
     pub secure: Option<bool>,
+}
+
+/// What comes back through the browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseType {
+    /// A code (OpenID Connect Core 1.0 section 3.1).
+    Code,
+    /// A code and an ID token that vouches for it (section 3.3).
+    CodeIdToken,
+}
+
+impl ResponseType {
+    /// As the authorization request says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ResponseType::Code => "code",
+            ResponseType::CodeIdToken => "code id_token",
+        }
+    }
 }
 
 /// How the provider's answer comes back (OAuth 2.0 Multiple Response Types section 2.1, OAuth 2.0 Form
@@ -186,7 +205,26 @@ impl LoginSettings {
         if methods.enabled.contains(&AuthMethod::AuthorizationCode) && has_client {
             settings.check(reader);
         }
+        // C9: it is sent to the provider; what a token must be for is another field's matter.
+        let sends = |method: &AuthMethod| {
+            *method == AuthMethod::ClientCredentials
+                || AuthMethod::WITH_TOKEN_ENDPOINT.contains(method)
+        };
+        if !settings.audience.is_empty() && !methods.enabled.iter().any(sends) {
+            let text = "is sent with logins and token requests only, and no method here makes one; to demand an audience of a token, write `audience_required`";
+            reader.warn("audience", text);
+        }
         settings
+    }
+
+    /// Whether it is OpenID Connect: there is an ID token, and it must be there (OpenID Connect Core 1.0 section
+    /// 3.1.2.1). Else it is plain OAuth 2.0.
+    pub fn asks_openid(&self) -> bool {
+        let mut words = self
+            .scopes
+            .iter()
+            .flat_map(|text| text.split_ascii_whitespace());
+        words.any(|word| word == "openid")
     }
 
     /// What goes together badly.
@@ -199,6 +237,16 @@ impl LoginSettings {
             if matches!(self.cookie.same_site, SameSite::Lax | SameSite::Strict) {
                 let text = "a form_post comes from the provider's site, and browsers do not bring a cookie of this kind with it: every login takes one more page. `None` does without";
                 reader.warn("authorization_cookie_same_site", text);
+            }
+        }
+        if self.response_type == ResponseType::CodeIdToken {
+            if self.response_mode != ResponseMode::FormPost {
+                let text = "an ID token from the authorization endpoint comes in a form (OAuth 2.0 Multiple Response Types section 5); write `form_post`, or leave `id_token` out of `response_type`";
+                reader.error("response_mode", text);
+            }
+            if !self.asks_openid() {
+                let text = "an ID token comes only with the scope `openid`; add it to `scopes`, or write `[\"code\"]`";
+                reader.error("response_type", text);
             }
         }
         if !self.verify_nonce {
@@ -276,16 +324,30 @@ fn response_mode(reader: &mut Reader) -> ResponseMode {
     ResponseMode::Query
 }
 
-/// Tokens that come through the browser are refused (RFC 9700 section 2.1.2).
-fn response_type(reader: &mut Reader) -> &'static str {
-    let named = reader.texts("response_type");
-    if named != ["code"] {
-        reader.error(
-            "response_type",
-            "only `code` is supported; write `[\"code\"]`, or remove it",
-        );
+/// What may come through the browser: a code, and an ID token that binds it. An access token may not (RFC 9700
+/// section 2.1.2).
+fn response_type(reader: &mut Reader) -> ResponseType {
+    const NAME: &str = "response_type";
+    let named = reader.texts(NAME);
+    let words: Vec<&str> = named
+        .iter()
+        .flat_map(|text| text.split_ascii_whitespace())
+        .collect();
+    let has = |word: &str| words.contains(&word);
+    let knows = |word: &&str| ["code", "id_token", "token"].contains(word);
+    if has("token") {
+        let text = "an access token that comes through the browser can be stolen there (RFC 9700 section 2.1.2); write `[\"code\"]` or `[\"code\", \"id_token\"]`";
+        reader.error(NAME, text);
+    } else if !words.iter().all(knows) {
+        let text = "unknown value; write `[\"code\"]` or `[\"code\", \"id_token\"]`";
+        reader.error(NAME, text);
+    } else if !has("code") {
+        let text = "must hold `code`: without one there is nothing to redeem for an access token; write `[\"code\"]`";
+        reader.error(NAME, text);
+    } else if has("id_token") {
+        return ResponseType::CodeIdToken;
     }
-    "code"
+    ResponseType::Code
 }
 
 /// Null is a value of its own here: nothing is asked for.

@@ -8,9 +8,9 @@ use super::reader::Reader;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Methods {
     /// Row B `auth_methods`: the enabled ones, in order of precedence, without repetition. Never
-    /// empty. Default: those built so far.
+    /// empty. Default: those that have what they need.
     pub enabled: Vec<AuthMethod>,
-    /// Members of the default that this version does not know yet: for the start log.
+    /// Members of the default that lack what they need: for the start log.
     pub left_out: Vec<AuthMethod>,
     /// Row B `refresh_tokens`, default true: whether a session gets new tokens with its refresh token.
     pub refresh_tokens: bool,
@@ -18,6 +18,8 @@ pub struct Methods {
     pub run_on_preflight: bool,
     /// Row B `hide_credentials`, default true: remove the credential that was used from the request.
     pub hide_credentials: bool,
+    /// Row B `search_user_info`, default false: claims are looked for in the userinfo, too.
+    pub search_user_info: bool,
 }
 
 /// A way to authenticate, in order of precedence.
@@ -64,18 +66,25 @@ impl AuthMethod {
         }
     }
 
-    /// The names of those that this version has: its feature set.
-    pub fn built() -> String {
-        let built = AuthMethod::ALL
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<AuthMethod> {
+        AuthMethod::ALL
             .into_iter()
-            .filter(|method| method.is_built());
-        built.map(AuthMethod::name).collect::<Vec<_>>().join(", ")
+            .find(|method| method.name() == name)
     }
 
-    /// Whether this version has it.
-    pub fn is_built(self) -> bool {
-        self != AuthMethod::KongOauth2
+    /// The names of those that this version has: its feature set.
+    pub fn built() -> String {
+        AuthMethod::ALL.map(AuthMethod::name).join(", ")
     }
+
+    /// Those that take what stands in the places of a bearer token.
+    pub const WITH_TOKEN: [AuthMethod; 4] = [
+        AuthMethod::Bearer,
+        AuthMethod::KongOauth2,
+        AuthMethod::Introspection,
+        AuthMethod::Userinfo,
+    ];
 
     /// Those that ask the token endpoint as our client.
     pub const WITH_TOKEN_ENDPOINT: [AuthMethod; 3] = [
@@ -96,17 +105,32 @@ impl Methods {
         self.enabled.contains(&method)
     }
 
+    /// Whether a token in the places of a bearer token is looked at.
+    pub fn take_tokens(&self) -> bool {
+        AuthMethod::WITH_TOKEN
+            .into_iter()
+            .any(|method| self.has(method))
+    }
+
     /// Takes the methods out that need a client where there is none, or says that it is missing.
     pub(super) fn leave_out_without(&mut self, reader: &mut Reader, clients: &Clients) {
         if clients.first().id.is_some() || reader.failed("client_id") {
             return;
         }
-        let lacking: Vec<AuthMethod> = self
-            .enabled
-            .iter()
-            .copied()
-            .filter(|method| method.needs_a_client())
-            .collect();
+        let needs_one = |method: &AuthMethod| method.needs_a_client();
+        self.leave_out(reader, needs_one, "client_id", "write the client's id");
+    }
+
+    /// Takes the methods out that need the field `missing`, which is not there: by default all are on. Where
+    /// one was named, its field is missing.
+    pub(super) fn leave_out(
+        &mut self,
+        reader: &mut Reader,
+        needs_it: impl Fn(&AuthMethod) -> bool,
+        missing: &str,
+        advice: &str,
+    ) {
+        let lacking: Vec<AuthMethod> = self.enabled.iter().copied().filter(needs_it).collect();
         let Some(first) = lacking.first() else {
             return;
         };
@@ -116,15 +140,15 @@ impl Methods {
         if by_default {
             self.enabled.retain(|method| !lacking.contains(method));
             let names: Vec<&str> = lacking.iter().map(|method| method.name()).collect();
-            let text = format!("left out for want of a `client_id`: {}", names.join(", "));
+            let text = format!("left out for want of a `{missing}`: {}", names.join(", "));
             reader.warn("auth_methods", text);
             self.left_out.extend(lacking);
         } else {
             let text = format!(
-                "is required, since `auth_methods` names `{}`; write the client's id",
+                "is required, since `auth_methods` names `{}`; {advice}",
                 first.name()
             );
-            reader.error("client_id", text);
+            reader.error(missing, text);
         }
     }
 
@@ -133,26 +157,14 @@ impl Methods {
             "auth_methods",
             &AuthMethod::ALL.map(|method| (method.name(), method)),
         );
-        let built = named.resolve(
-            reader,
-            AuthMethod::is_built,
-            "names no method, so that nobody could get in",
-        );
-        if !built.left_out.is_empty() {
-            let names: Vec<&str> = built.left_out.iter().map(|method| method.name()).collect();
-            let text = format!(
-                "the default means the methods this version has: {}; left out: {}. Name those you want",
-                AuthMethod::built(),
-                names.join(", "),
-            );
-            reader.warn("auth_methods", text);
-        }
+        let empty = "names no method, so that nobody could get in";
         Methods {
-            enabled: built.values,
-            left_out: built.left_out,
+            enabled: named.resolve(reader, empty),
+            left_out: Vec::new(),
             refresh_tokens: reader.flag("refresh_tokens"),
             run_on_preflight: reader.flag("run_on_preflight"),
             hide_credentials: reader.flag("hide_credentials"),
+            search_user_info: reader.flag("search_user_info"),
         }
     }
 }

@@ -24,13 +24,16 @@ mod fields;
 mod host;
 mod introspection;
 mod issuer;
+mod kong_admin;
 mod login;
 mod logout;
 mod lookup;
 mod methods;
 mod names;
+mod own_paths;
 mod provider;
 mod reader;
+mod routes;
 mod secret;
 mod session;
 mod table;
@@ -58,19 +61,23 @@ pub use extras::{ExtraArguments, ExtraHeaders};
 pub use failure::Failures;
 pub use host::{Clusters, HostSettings, RequestBody, SharedData};
 pub use introspection::{IntrospectionAccept, IntrospectionSettings};
-pub use issuer::Issuer;
+pub use issuer::{Issuer, TENANT, issuer_means, same_issuer};
+pub use kong_admin::KongAdmin;
 pub use login::{
     AuthorizationArguments, LoginAction, LoginCookie, LoginSettings, LoginToken, RedirectMode,
-    ResponseMode,
+    ResponseMode, ResponseType,
 };
 pub use logout::{LogoutMethod, LogoutSettings};
 pub use lookup::{Lookup, Named};
 pub use methods::{AuthMethod, Methods};
+pub use own_paths::OwnPaths;
 pub use provider::{IssuerCheck, Provider};
+pub use routes::{Ambiguous, Route, Routes, Then};
 pub use secret::Secret;
 pub use session::{Bind, SameSite, SessionFact, SessionSettings, Timeouts};
 pub use token::{Grant, Replay, TokenSettings};
-pub use upstream::{ClaimHeader, Fact, TokenHeader, Upstream};
+use upstream::Side;
+pub use upstream::{ClaimHeader, Fact, IdentityHeaders, TokenHeader};
 pub use userinfo::{UserinfoAccept, UserinfoSettings};
 pub use verification::Verification;
 
@@ -99,7 +106,10 @@ fn check_clients(
     if asks_for_tokens {
         endpoints.push(at_token);
     }
-    if methods.has(AuthMethod::Introspection) {
+    if introspection.jwt_tokens && clients.first().id.is_none() && !reader.failed("client_id") {
+        let text = "is required, since `introspect_jwt_tokens` asks the provider as a client; write the client's id";
+        reader.error("client_id", text);
+    } else if methods.has(AuthMethod::Introspection) || introspection.jwt_tokens {
         endpoints.push(at_introspection);
     }
     if !endpoints.is_empty() {
@@ -137,13 +147,21 @@ pub struct Config {
     /// How a refusal looks (row K).
     pub failures: Failures,
     /// What the upstream gets to see (row O).
-    pub upstream: Upstream,
+    pub upstream: IdentityHeaders,
+    /// What the client gets to see beside the upstream's response (row P).
+    pub downstream: IdentityHeaders,
     /// How sessions are kept (row Q).
     pub session: SessionSettings,
     /// How long things are kept (row S).
     pub caching: Caching,
+    /// Kong's Admin API, for its own tokens (our `kong_admin`). There, where `kong_oauth2` is open.
+    pub kong_admin: Option<KongAdmin>,
     /// What concerns the host: clusters, shared data, bodies, trusted peers.
     pub host: HostSettings,
+    /// Our own paths.
+    pub own_paths: OwnPaths,
+    /// Other rules for a part of the requests; a route has none itself.
+    pub routes: Routes,
 }
 
 impl Config {
@@ -156,9 +174,28 @@ impl Config {
         json: &[u8],
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
-        let document = document::read(json, env)?;
+        let mut document = document::read(json, env)?;
+        let (sketches, mut errors) = routes::sketch(&mut document);
+        let members = document.members.clone();
+        let (outer, mut warnings, found) = match Config::of(document) {
+            Ok((config, warnings)) => (Some(config), warnings, Vec::new()),
+            Err(errors) => (None, Vec::new(), errors),
+        };
+        let routes = routes::lay(&members, sketches, &found, &mut errors, &mut warnings);
+        match outer {
+            Some(mut config) if errors.is_empty() => {
+                config.routes = routes;
+                Ok((config, warnings))
+            }
+            _ => Err(found.into_iter().chain(errors).collect()),
+        }
+    }
+
+    /// Reads one level: the outer members, or those that a route puts in their place.
+    fn of(document: document::Document) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
         let mut reader = Reader::new(document);
         let mut methods = Methods::read(&mut reader);
+        let kong_admin = KongAdmin::read(&mut reader, &mut methods);
         let clients = Clients::read(&mut reader);
         let token = TokenSettings::read(&mut reader);
         let introspection = IntrospectionSettings::read(&mut reader);
@@ -166,16 +203,20 @@ impl Config {
         let login = LoginSettings::read(&mut reader, &methods, &clients);
         check_clients(&mut reader, &mut methods, &clients, &token, &introspection);
         let logout = LogoutSettings::read(&mut reader);
-        let provider = Provider::read(&mut reader);
+        // A provider of plain OAuth 2.0 with opaque tokens signs nothing.
+        let needs_keys = methods.has(AuthMethod::Bearer) || login.asks_openid();
+        let provider = Provider::read(&mut reader, needs_keys);
         let bearer = Bearer::read(&mut reader);
-        let lookup = Lookup::read(&mut reader);
+        let lookup = Lookup::read(&mut reader, &clients);
         let verification = Verification::read(&mut reader, &clients);
         let authorization = Authorization::read(&mut reader);
         let failures = Failures::read(&mut reader);
-        let upstream = Upstream::read(&mut reader);
+        let upstream = IdentityHeaders::read(&mut reader, Side::Upstream);
+        let downstream = IdentityHeaders::read(&mut reader, Side::Downstream);
         let session = SessionSettings::read(&mut reader);
         let caching = Caching::read(&mut reader);
         let host = HostSettings::read(&mut reader);
+        let own_paths = OwnPaths::read(&mut reader);
         let (provider, warnings) = reader.finish(provider)?;
         let config = Config {
             provider,
@@ -192,11 +233,24 @@ impl Config {
             authorization,
             failures,
             upstream,
+            downstream,
             session,
             caching,
+            kong_admin,
             host,
+            own_paths,
+            routes: Routes::default(),
         };
         Ok((config, warnings))
+    }
+
+    /// This configuration, and those of its routes.
+    pub fn all(&self) -> impl Iterator<Item = &Config> {
+        let overlaid = self.routes.iter().filter_map(|route| match &route.then {
+            Then::Overlay(config) => Some(&**config),
+            Then::Disabled => None,
+        });
+        std::iter::once(self).chain(overlaid)
     }
 
     /// The client of ours that a request means.
@@ -219,10 +273,15 @@ impl Config {
         let left_out = if self.methods.left_out.is_empty() {
             String::new()
         } else {
-            format!(" (not built yet: {})", names(&self.methods.left_out))
+            format!(" (left out: {})", names(&self.methods.left_out))
+        };
+        let routes = match self.routes.iter().count() {
+            0 => String::new(),
+            1 => ", 1 route".to_owned(),
+            many => format!(", {many} routes"),
         };
         format!(
-            "issuer {}, methods: {}{left_out}",
+            "issuer {}, methods: {}{left_out}{routes}",
             self.provider.issuer.identifier,
             names(&self.methods.enabled),
         )

@@ -47,7 +47,7 @@ pub enum IssuerCheck {
 
 impl Provider {
     /// `None` when there is no usable issuer; the reader holds the error.
-    pub(super) fn read(reader: &mut Reader) -> Option<Provider> {
+    pub(super) fn read(reader: &mut Reader, needs_keys: bool) -> Option<Provider> {
         let issuer = issuer(reader);
         let using_pseudo_issuer = reader.flag("using_pseudo_issuer");
         let discovery_headers = fixed_headers(
@@ -66,8 +66,9 @@ impl Provider {
                 &[("warn", IssuerCheck::Warn), ("strict", IssuerCheck::Strict)],
             )
             .unwrap_or(IssuerCheck::Warn);
-        let timeout_ms = timeout(reader);
+        let timeout_ms = timeout(reader, "timeout");
         if using_pseudo_issuer
+            && needs_keys
             && jwks_endpoint.is_none()
             && extra_jwks_uris.is_empty()
             && !reader.flag("enable_hs_signatures")
@@ -102,11 +103,12 @@ fn issuer(reader: &mut Reader) -> Option<Issuer> {
     parsed.map_err(|why| reader.error("issuer", why)).ok()
 }
 
-fn timeout(reader: &mut Reader) -> u32 {
-    match reader.milliseconds("timeout") {
+/// How long a call may take, in milliseconds.
+pub(super) fn timeout(reader: &mut Reader, name: &str) -> u32 {
+    match reader.milliseconds(name) {
         Some(0) => {
             reader.error(
-                "timeout",
+                name,
                 "is 0, so that no call could succeed; write milliseconds, like 10000",
             );
             1

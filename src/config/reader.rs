@@ -23,20 +23,7 @@ pub(super) struct Reader {
 /// Members of an enumeration that were named, each once.
 pub(super) struct Choices<T> {
     name: &'static str,
-    named: Vec<Named<T>>,
-    /// Whether this is the default, by absence or spelled out.
-    is_default: bool,
-}
-
-struct Named<T> {
-    index: usize,
-    value: T,
-}
-
-/// What is left of [`Choices`] when the members that are not built are gone.
-pub(super) struct Built<T> {
-    pub(super) values: Vec<T>,
-    pub(super) left_out: Vec<T>,
+    named: Vec<T>,
 }
 
 impl Reader {
@@ -45,6 +32,15 @@ impl Reader {
             members: document.members,
             errors: document.errors,
             warnings: document.warnings,
+        }
+    }
+
+    /// A reader of these members alone, whose mistakes were not looked for yet.
+    pub(super) fn of_members(members: Map<String, Value>) -> Reader {
+        Reader {
+            members,
+            errors: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -104,11 +100,30 @@ impl Reader {
 
     /// The member, or its default; `None` where neither is.
     fn value(&self, name: &str) -> Option<Value> {
-        let value = match self.members.get(name) {
+        let value = match self.member(name) {
             None | Some(Value::Null) => fields::find(name)?.default_value(),
             Some(value) => value.clone(),
         };
         (!value.is_null()).then_some(value)
+    }
+
+    /// The member as it was written. That of a block stands behind a dot: `kong_admin.url`.
+    fn member(&self, name: &str) -> Option<&Value> {
+        let mut steps = name.split('.');
+        let top = self.members.get(steps.next()?)?;
+        steps.try_fold(top, |block, step| block.get(step))
+    }
+
+    /// Whether a block is there. Its members are read by their paths.
+    pub(super) fn has_block(&mut self, name: &str) -> bool {
+        match self.value(name) {
+            Some(Value::Object(_)) => true,
+            Some(_) => {
+                self.error(name, "write an object");
+                false
+            }
+            None => false,
+        }
     }
 
     pub(super) fn flag(&mut self, name: &str) -> bool {
@@ -199,8 +214,6 @@ impl Reader {
         name: &'static str,
         options: &[(&'static str, T)],
     ) -> Choices<T> {
-        let list = self.value(name).unwrap_or(Value::Array(Vec::new()));
-        let is_default = fields::find(name).is_some_and(|field| fields::is_default(field, &list));
         let texts = self.list(name, |text| {
             options
                 .iter()
@@ -210,17 +223,11 @@ impl Reader {
         let named = options
             .iter()
             .enumerate()
-            .filter_map(|(position, (_, value))| {
-                let index = texts.iter().position(|text| *text == position)?;
-                Some(Named {
-                    index,
-                    value: *value,
-                })
-            });
+            .filter(|(position, _)| texts.contains(position))
+            .map(|(_, (_, value))| *value);
         Choices {
             name,
             named: named.collect(),
-            is_default,
         }
     }
 
@@ -282,7 +289,7 @@ impl Reader {
         self.list_of(name, value, check)
     }
 
-    fn list_of<T>(
+    pub(super) fn list_of<T>(
         &mut self,
         at: &str,
         value: Value,
@@ -423,33 +430,18 @@ impl Reader {
     }
 }
 
-impl<T: Copy> Choices<T> {
-    /// Drops those that this version does not have: silently from the default, with an error where
-    /// they were named. `empty` says what is wrong if none was named.
-    pub(super) fn resolve(
-        self,
-        reader: &mut Reader,
-        is_built: impl Fn(T) -> bool,
-        empty: &str,
-    ) -> Built<T> {
+impl<T> Choices<T> {
+    /// All that were named.
+    pub(super) fn all(self) -> Vec<T> {
+        self.named
+    }
+
+    /// The same. `empty` says what is wrong if none was.
+    pub(super) fn resolve(self, reader: &mut Reader, empty: &str) -> Vec<T> {
         if self.named.is_empty() {
             reader.error(self.name, empty);
         }
-        let mut built = Built {
-            values: Vec::new(),
-            left_out: Vec::new(),
-        };
-        for Named { index, value } in self.named {
-            if is_built(value) {
-                built.values.push(value);
-            } else if self.is_default {
-                built.left_out.push(value);
-            } else {
-                let at = format!("{}[{index}]", self.name);
-                reader.error(&at, "not built yet in this version; remove it");
-            }
-        }
-        built
+        self.named
     }
 }
 

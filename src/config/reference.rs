@@ -37,6 +37,8 @@ pub struct Entry {
 pub enum Standing {
     /// It is read and has its effect.
     Honoured,
+    /// An old name: read as this field.
+    Renamed(&'static str),
     /// Not built yet: refused at any value but the default.
     Later,
     /// Refused, with this advice.
@@ -77,6 +79,7 @@ fn entry(field: &'static Field) -> Entry {
         meaning,
         standing: match field.state {
             State::Honoured => Standing::Honoured,
+            State::Renamed(now) => Standing::Renamed(now),
             State::Later => Standing::Later,
             State::Instead(advice) => Standing::Instead(advice),
             State::Never(why) => Standing::Never(why),
@@ -115,6 +118,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Object => "object".to_owned(),
         Kind::Objects => "list of objects".to_owned(),
         Kind::Map => "object of texts".to_owned(),
+        Kind::Overlay => "object of fields of this page".to_owned(),
         Kind::Anything => "not settled yet".to_owned(),
     }
 }
@@ -146,6 +150,7 @@ fn other(field: &Field) -> Value {
         Kind::Object => first_member(&format!("{}.", field.path)),
         Kind::Objects => json!([first_member(&format!("{}[].", field.path))]),
         Kind::Map => json!({ "other": "other" }),
+        Kind::Overlay => json!({ "leeway": 1 }),
     }
 }
 

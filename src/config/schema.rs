@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Kind, State};
 use super::reference;
+use super::routes;
 use super::table::FIELDS;
 
 /// The schema of the whole configuration.
@@ -27,6 +28,7 @@ pub fn draft4() -> Value {
                 "additionalProperties": false,
                 "description": "An empty list, as Kong writes it.",
             },
+            "overlay": overlay(),
         },
     });
     if let (Value::Object(schema), Value::Object(top)) = (&mut schema, object("")) {
@@ -46,6 +48,18 @@ pub fn defaults() -> Value {
         path => (path.to_owned(), field.default_value()),
     });
     Value::Object(members.collect())
+}
+
+/// What a route may have of its own: none of it is required.
+fn overlay() -> Value {
+    let mut overlay = object("");
+    if let Value::Object(overlay) = &mut overlay {
+        overlay.remove("required");
+        if let Some(Value::Object(properties)) = overlay.get_mut("properties") {
+            properties.retain(|name, _| !routes::is_fixed(name));
+        }
+    }
+    overlay
 }
 
 /// The object whose members' paths begin with `prefix`.
@@ -77,7 +91,7 @@ fn object(prefix: &str) -> Value {
 fn is_required(field: &Field) -> bool {
     matches!(
         field.path,
-        "issuer" | "upstream_headers[].header" | "upstream_headers[].path"
+        "issuer" | "kong_admin.url" | "upstream_headers[].header" | "upstream_headers[].path"
     )
 }
 
@@ -119,6 +133,9 @@ fn optional(field: &Field, kind: &Kind) -> Value {
             { "type": "array", "maxItems": 0 },
             { "type": "null" },
         ]}),
+        Kind::Overlay => {
+            json!({ "anyOf": [{ "$ref": "#/definitions/overlay" }, { "type": "null" }] })
+        }
         Kind::Anything => json!({}),
     }
 }
@@ -136,12 +153,17 @@ fn one_of(options: &[&str]) -> Value {
 }
 
 fn description(field: &Field) -> String {
+    let old;
     let default = match field.default {
         "null" => String::new(),
         default => format!("Default: `{default}`."),
     };
     let state = match &field.state {
         State::Honoured => "",
+        State::Renamed(now) => {
+            old = format!("An old name: read as `{now}`, with a warning.");
+            &old
+        }
         State::Later => "Not built yet in this version: leave it out, or at its default.",
         State::Instead(why) | State::Never(why) => why,
     };

@@ -328,6 +328,7 @@ mod tests {
         };
         let document = Document {
             members,
+            routes: serde_json::Value::Null,
             errors: Vec::new(),
             warnings: Vec::new(),
         };

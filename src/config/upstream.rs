@@ -1,42 +1,82 @@
-//! What the upstream gets to see.
+//! What the upstream and the client get to see of whoever passes.
 
 use super::names::mapped_header_name;
 use super::reader::Reader;
 
-/// The request headers the upstream receives (row O). Names are lower case, with hyphens for
-/// underscores, and no name occurs twice. All of them are removed from the client's request first.
+/// The headers that one side receives (row O: the upstream; row P: the client). Names are lower case, with
+/// hyphens for underscores, and no name occurs twice. All of them are removed first from what the other side
+/// sent: the client's request, or the upstream's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// Row O `upstream_access_token_header`, default `authorization:bearer`. `None`: switched off.
+pub struct IdentityHeaders {
+    /// `upstream_access_token_header`, default `authorization:bearer`, and `downstream_access_token_header`.
+    /// `None`: switched off.
     pub access_token_header: Option<TokenHeader>,
-    /// Row O `upstream_id_token_header`, `upstream_refresh_token_header`, `upstream_introspection_header`,
-    /// `upstream_user_info_header` and `upstream_session_id_header`: what stands in the header of this name.
+    /// `*_id_token_header` and its like: what stands in the header of this name.
     pub fact_headers: Vec<(Fact, String)>,
-    /// Row O `upstream_headers`, then `upstream_headers_claims` with `upstream_headers_names`.
+    /// `*_headers`, then `*_headers_claims` with `*_headers_names`.
     pub claim_headers: Vec<ClaimHeader>,
+}
+
+/// Who receives headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The upstream, in the request.
+    Upstream,
+    /// The client, in the response.
+    Downstream,
+}
+
+impl Side {
+    fn field(self, rest: &str) -> String {
+        let side = match self {
+            Side::Upstream => "upstream",
+            Side::Downstream => "downstream",
+        };
+        format!("{side}_{rest}")
+    }
+
+    fn check(self) -> fn(&str) -> Result<String, String> {
+        match self {
+            Side::Upstream => mapped_header_name,
+            Side::Downstream => response_header_name,
+        }
+    }
 }
 
 /// Something that is known of whoever passes, beside single claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
+    /// The key that verified the access token, as a JWK.
+    AccessTokenJwk,
     /// The ID token.
     IdToken,
+    /// The key that verified the ID token, as a JWK.
+    IdTokenJwk,
     /// The refresh token.
     RefreshToken,
     /// What the introspection endpoint said, as JSON.
     Introspection,
+    /// The same as the signed JWT that it came in.
+    IntrospectionJwt,
     /// What the userinfo endpoint said, as JSON.
     Userinfo,
+    /// The same as the signed JWT that it came in.
+    UserinfoJwt,
     /// The session's id.
     SessionId,
 }
 
-const FACTS: [(&str, Fact); 5] = [
-    ("upstream_id_token_header", Fact::IdToken),
-    ("upstream_refresh_token_header", Fact::RefreshToken),
-    ("upstream_introspection_header", Fact::Introspection),
-    ("upstream_user_info_header", Fact::Userinfo),
-    ("upstream_session_id_header", Fact::SessionId),
+/// The fields, each without its side.
+const FACTS: [(&str, Fact); 9] = [
+    ("access_token_jwk_header", Fact::AccessTokenJwk),
+    ("id_token_header", Fact::IdToken),
+    ("id_token_jwk_header", Fact::IdTokenJwk),
+    ("refresh_token_header", Fact::RefreshToken),
+    ("introspection_header", Fact::Introspection),
+    ("introspection_jwt_header", Fact::IntrospectionJwt),
+    ("user_info_header", Fact::Userinfo),
+    ("user_info_jwt_header", Fact::UserinfoJwt),
+    ("session_id_header", Fact::SessionId),
 ];
 
 /// A header that carries a token.
@@ -57,8 +97,9 @@ pub struct ClaimHeader {
     pub path: Vec<String>,
 }
 
-impl Upstream {
-    pub(super) fn read(reader: &mut Reader) -> Upstream {
+impl IdentityHeaders {
+    pub(super) fn read(reader: &mut Reader, side: Side) -> IdentityHeaders {
+        let check = side.check();
         let mut taken = Vec::new();
         let mut take = |reader: &mut Reader, at: &str, name: &str| {
             if taken.iter().any(|other| other == name) {
@@ -70,20 +111,21 @@ impl Upstream {
             taken.push(name.to_owned());
         };
 
-        let access_token_header = access_token_header(reader);
+        let access_token_header = access_token_header(reader, side);
         if let Some(header) = &access_token_header {
-            take(reader, "upstream_access_token_header", &header.name);
+            take(reader, &side.field("access_token_header"), &header.name);
         }
         let mut fact_headers = Vec::new();
         for (field, fact) in FACTS {
-            if let Some(name) = reader.checked(field, mapped_header_name) {
-                take(reader, field, &name);
+            let field = side.field(field);
+            if let Some(name) = reader.checked(&field, check) {
+                take(reader, &field, &name);
                 fact_headers.push((fact, name));
             }
         }
         let mut claim_headers = Vec::new();
-        for (at, name, path) in reader.claim_headers("upstream_headers") {
-            match mapped_header_name(&name) {
+        for (at, name, path) in reader.claim_headers(&side.field("headers")) {
+            match check(&name) {
                 Ok(name) => {
                     take(reader, &at, &name);
                     claim_headers.push(ClaimHeader { name, path });
@@ -91,17 +133,14 @@ impl Upstream {
                 Err(why) => reader.error(&at, why),
             }
         }
-        for (index, (claim, name)) in reader
-            .pairs("upstream_headers_claims", "upstream_headers_names")
-            .into_iter()
-            .enumerate()
-        {
-            let at = format!("upstream_headers_names[{index}]");
+        let (claims, names) = (side.field("headers_claims"), side.field("headers_names"));
+        for (index, (claim, name)) in reader.pairs(&claims, &names).into_iter().enumerate() {
+            let at = format!("{names}[{index}]");
             if claim.is_empty() {
-                let at = format!("upstream_headers_claims[{index}]");
+                let at = format!("{claims}[{index}]");
                 reader.error(&at, "is empty; write the claim's name");
             }
-            match mapped_header_name(&name) {
+            match check(&name) {
                 Ok(name) => {
                     take(reader, &at, &name);
                     claim_headers.push(ClaimHeader {
@@ -112,14 +151,14 @@ impl Upstream {
                 Err(why) => reader.error(&at, why),
             }
         }
-        Upstream {
+        IdentityHeaders {
             access_token_header,
             fact_headers,
             claim_headers,
         }
     }
 
-    /// Every header this section may set: what the client must not be able to send.
+    /// Every header this section may set: what the other side must not be able to send.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
         let token = self
             .access_token_header
@@ -130,17 +169,47 @@ impl Upstream {
             .chain(facts)
             .chain(self.claim_headers.iter().map(|header| header.name.as_str()))
     }
+
+    /// Whether one of these is told.
+    pub fn tells(&self, facts: &[Fact]) -> bool {
+        self.fact_headers
+            .iter()
+            .any(|(fact, _)| facts.contains(fact))
+    }
 }
 
-fn access_token_header(reader: &mut Reader) -> Option<TokenHeader> {
-    const FIELD: &str = "upstream_access_token_header";
-    if reader.is_null(FIELD) {
+/// Response headers that say what the message is and who may keep it: a token in one of them would be read as
+/// something else, and those of ours would be gone.
+const OF_THE_RESPONSE: [&str; 7] = [
+    "cache-control",
+    "content-encoding",
+    "content-type",
+    "location",
+    "status",
+    "vary",
+    "www-authenticate",
+];
+
+/// The name of a header for the client.
+fn response_header_name(text: &str) -> Result<String, String> {
+    let name = mapped_header_name(text)?;
+    if OF_THE_RESPONSE.contains(&name.as_str()) {
+        return Err(format!(
+            "`{name}` steers the response itself and must not be set; choose another name"
+        ));
+    }
+    Ok(name)
+}
+
+fn access_token_header(reader: &mut Reader, side: Side) -> Option<TokenHeader> {
+    let field = side.field("access_token_header");
+    if reader.is_null(&field) {
         return None;
     }
-    let text = reader.text(FIELD)?;
+    let text = reader.text(&field)?;
     if text == "nil" {
         reader.warn(
-            FIELD,
+            &field,
             "the text `nil` is taken as null: the token is not sent; write null",
         );
         return None;
@@ -155,16 +224,16 @@ fn access_token_header(reader: &mut Reader) -> Option<TokenHeader> {
         }
         Some(_) => {
             reader.error(
-                FIELD,
+                &field,
                 "write `name` or `name:bearer`, or null to send no token",
             );
             return None;
         }
     };
-    match mapped_header_name(name) {
+    match side.check()(name) {
         Ok(name) => Some(TokenHeader { name, bearer }),
         Err(why) => {
-            reader.error(FIELD, why);
+            reader.error(&field, why);
             None
         }
     }

@@ -1,6 +1,7 @@
 //! What a token must be before anybody looks at what it says.
 
 use super::client::Clients;
+use super::methods::AuthMethod;
 use super::reader::Reader;
 use super::secret::Secret;
 
@@ -24,12 +25,26 @@ pub struct Verification {
     pub domains: Vec<String>,
     /// Row L `claims_forbidden`: a token with one of these claims is refused.
     pub claims_forbidden: Vec<String>,
+    /// Row L `ignore_signature`: the ways in whose tokens come straight from the provider, over TLS, and whose
+    /// signatures are not verified. What a client shows is always verified. Empty: all are.
+    pub ignore_signature: Vec<AuthMethod>,
+    /// Row A `verify_parameters`, default false: what we ask of the provider must be among what it announces.
+    pub parameters: bool,
+    /// Row L `reverify`, default false: the tokens of a session are verified again on each request.
+    pub reverify: bool,
 }
 
 /// RFC 7518 section 3.2: a key as long as the hash, here that of HS256.
 const ADVISED_SECRET_BYTES: usize = 32;
 
 impl Verification {
+    /// Whether what one of these ways in brought from the provider counts without its signature.
+    pub fn ignores_signature(&self, methods: &[AuthMethod]) -> bool {
+        methods
+            .iter()
+            .any(|method| self.ignore_signature.contains(method))
+    }
+
     pub(super) fn read(reader: &mut Reader, clients: &Clients) -> Verification {
         if !reader.flag("verify_signature") {
             let text = "false would let anybody in; not supported for bearer. Remove it";
@@ -42,8 +57,26 @@ impl Verification {
             max_age: reader.seconds("max_age"),
             domains: reader.restriction("domains"),
             claims_forbidden: reader.names("claims_forbidden"),
+            ignore_signature: ignore_signature(reader),
+            parameters: reader.flag("verify_parameters"),
+            reverify: reader.flag("reverify"),
         }
     }
+}
+
+fn ignore_signature(reader: &mut Reader) -> Vec<AuthMethod> {
+    let options = AuthMethod::ALL
+        .map(|method| (method.name(), method))
+        .into_iter()
+        .filter(|(_, method)| !matches!(method, AuthMethod::Bearer | AuthMethod::KongOauth2));
+    let ignored = reader
+        .choices("ignore_signature", &options.collect::<Vec<_>>())
+        .all();
+    if !ignored.is_empty() {
+        let text = "signatures are not verified for these; whoever stands between us and the provider can let anybody in";
+        reader.warn("ignore_signature", text);
+    }
+    ignored
 }
 
 fn hs_secret(reader: &mut Reader, clients: &Clients) -> Option<Secret> {

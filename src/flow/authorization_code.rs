@@ -6,23 +6,27 @@
 
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use super::Outcome;
 use super::after_login;
-use super::given::Given;
+use super::given::{Given, verified_id_token};
 use super::login::{self, Login, MOST_TRIES, Seals, Ticket};
+use super::more;
 use super::origin::Origin;
 use super::session;
-use crate::config::{AuthMethod, Client, Grant, Secret};
+use crate::config::{AuthMethod, Client, Grant, ResponseMode, ResponseType, Secret};
 use crate::failure::Refusal;
-use crate::host::{Counter, Host, Level, Time};
+use crate::host::{self, Counter, Endpoint, Host, Level, Time};
 use crate::http::{Request, Response, without_arguments};
 use crate::oauth::authorize::{self, AuthorizationRequest, Callback, shown_states};
 use crate::oauth::claims::Issuers;
 use crate::oauth::form::pairs;
+use crate::oauth::id_token::{self, IdTokenRules};
 use crate::oauth::token::{self, CodeGrant, TokenAnswer, TokenError};
 use crate::oauth::{endpoint, pkce};
 use crate::policy::Policy;
-use crate::provider::KeySet;
+use crate::provider::{KeySet, Metadata};
 use crate::session::Session;
 
 /// Sends the visitor to the provider; afterwards they get to `target`.
@@ -44,6 +48,7 @@ pub async fn start(
         keys.metadata.authorization_endpoint.as_ref(),
         "authorization_endpoint",
     )?;
+    check_announced(policy, &keys.metadata)?;
     let text = || policy.secrets.text(config, &**host, request);
     let created = host.now().seconds();
     let ticket = Ticket {
@@ -52,6 +57,7 @@ pub async fn start(
         target,
         tries,
         client: client.id.clone().filter(|_| request.client > 0),
+        route: policy.route.clone(),
     };
     let verifier = if pkce::is_used(settings.pkce, &keys.metadata) {
         let mut random = [0; 32];
@@ -88,9 +94,10 @@ pub async fn start(
         redirect_uri: &login.redirect_uri,
         scopes: &settings.scopes,
         state: &state,
-        nonce: Some(&login.nonce),
+        // Without `openid` no ID token repeats it.
+        nonce: Some(login.nonce.as_str()).filter(|_| settings.asks_openid()),
         challenge: challenge.as_deref(),
-        response_type: settings.response_type,
+        response_type: settings.response_type.name(),
         response_mode: settings.response_mode,
         audience: &settings.audience,
         max_age: config.verification.max_age,
@@ -107,12 +114,35 @@ pub async fn start(
         .with_cookies(&cookies))
 }
 
+/// Row A `verify_parameters`, for what a login asks for.
+fn check_announced(policy: &Policy, metadata: &Metadata) -> Result<(), Refusal> {
+    let settings = &policy.config.login;
+    let scopes = metadata.scopes_supported.as_deref();
+    for scope in &settings.scopes {
+        policy.check_announced("scopes", scope, scopes)?;
+    }
+    let types = metadata.response_types_supported.as_deref();
+    policy.check_announced("response_type", settings.response_type.name(), types)?;
+    let mode = match settings.response_mode {
+        ResponseMode::Query => "query",
+        ResponseMode::FormPost => "form_post",
+    };
+    let modes = metadata.response_modes_supported.as_deref();
+    policy.check_announced("response_mode", mode, modes)?;
+    if settings.pkce == Some(true) {
+        let field = "require_proof_key_for_code_exchange";
+        let methods = metadata.code_challenge_methods_supported.as_deref();
+        policy.check_announced(field, "S256", methods)?;
+    }
+    policy.check_grant("authorization_code", metadata)
+}
+
 pub(super) fn client_id(client: &Client) -> &str {
     client.id.as_deref().unwrap_or("")
 }
 
 /// Whether a request may be a callback by its path: that of a configured `redirect_uri`, or any.
-pub fn is_callback_path(policy: &Policy, request: &Request) -> bool {
+fn is_callback_path(policy: &Policy, request: &Request) -> bool {
     let mut clients = policy.config.clients.iter();
     clients.any(|client| is_callback_of(client, request))
 }
@@ -124,9 +154,40 @@ fn is_callback_of(client: &Client, request: &Request) -> bool {
     }
 }
 
+/// The callback in a query or a form, if there is one: its ticket, and the policy that the login began under.
+/// A route that is gone leaves its logins to a policy whose seal is the same; none opens another's.
+pub fn coming_back(
+    outer: &Rc<Policy>,
+    host: &dyn Host,
+    request: &Request,
+    form: &[u8],
+) -> Result<Option<(Rc<Policy>, Ticket)>, Refusal> {
+    let mut first = None;
+    for policy in logins(outer, request) {
+        match ticket(policy, host, form)? {
+            Some(ticket) if ticket.route == policy.route => {
+                return Ok(Some((policy.clone(), ticket)));
+            }
+            Some(ticket) if first.is_none() => first = Some((policy.clone(), ticket)),
+            _ => {}
+        }
+    }
+    Ok(first)
+}
+
+/// The policies that send people to log in, and whose callbacks come to this path.
+pub fn logins<'a>(
+    outer: &'a Rc<Policy>,
+    request: &'a Request,
+) -> impl Iterator<Item = &'a Rc<Policy>> {
+    outer
+        .all()
+        .filter(|policy| policy.logs_in() && is_callback_path(policy, request))
+}
+
 /// The ticket in a query or a form, if a `state` of ours is in it: then it is a callback, whatever else
 /// may be wrong with it.
-pub fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ticket>, Refusal> {
+fn ticket(policy: &Policy, host: &dyn Host, form: &[u8]) -> Result<Option<Ticket>, Refusal> {
     let states = shown_states(form);
     if states.is_empty() {
         return Ok(None);
@@ -188,8 +249,21 @@ pub async fn callback(
         // It began under another configuration; a code without PKCE is not taken under this one.
         return again(policy, host, request, ticket, "the login has no PKCE").await;
     }
-    let code = match found {
-        Callback::Code { code, .. } => code,
+    let (code, front) = match found {
+        Callback::Code {
+            code,
+            state,
+            id_token,
+            ..
+        } => {
+            let front = Front {
+                id_token: id_token.filter(|_| is_posted),
+                state: &state,
+                code: &code,
+            };
+            let claims = front.claims(policy, host, request, &keys, &login).await?;
+            (code, claims)
+        }
         Callback::Error {
             error, description, ..
         } => {
@@ -213,6 +287,12 @@ pub async fn callback(
         Err(Failed::Other(refusal)) => return Err(refusal),
     };
     let session = verified(policy, host, request, &keys, &tokens, &login, &code).await?;
+    if let Some(front) = front {
+        let back = session.id_token.as_deref().and_then(session::claims_of);
+        id_token::check_same_login(&front, &back.unwrap_or_default())?;
+    }
+    // Also where a redirect follows: a person whom the provider says nothing of would come back for ever.
+    let more = more::of_session(policy, host, request, &session).await?;
     host.count(Counter::LoggedIn);
     let secure = Origin::of(policy, &**host, request).is_secure(client);
     let mut cookies = login::clear_cookie(config, &ticket.id, secure);
@@ -235,7 +315,7 @@ pub async fn callback(
         None => {
             let rest = rest_of_query(policy, request, &ticket);
             let (admission, mut edits) =
-                session::logged_in(policy, &**host, request, &session, rest, cookies)?;
+                session::logged_in(policy, &**host, request, &session, &more, rest, cookies)?;
             edits.downstream.headers.extend(replayed);
             Ok(Outcome::Forward(admission, Box::new(edits)))
         }
@@ -339,12 +419,14 @@ async fn redeem(
         },
     );
     // Once: a code is good for one use (RFC 6749 section 4.1.2).
-    let answer = host.call(call).await.map_err(|error| {
-        Failed::Other(Refusal::unexpected(
-            "token_endpoint_unreachable",
-            error.to_string(),
-        ))
-    })?;
+    let answer = host::call(&**host, Endpoint::Token, call)
+        .await
+        .map_err(|error| {
+            Failed::Other(Refusal::unexpected(
+                "token_endpoint_unreachable",
+                error.to_string(),
+            ))
+        })?;
     let tokens = token::read_answer(&answer).map_err(|error| match &error {
         TokenError::InvalidGrant(_) => Failed::Grant(error.to_string()),
         _ => Failed::Other(Refusal::from(&error)),
@@ -357,6 +439,55 @@ async fn redeem(
 /// Headers of the endpoint's answer that the client gets.
 type Replayed = Vec<(String, Vec<u8>)>;
 
+/// What came through the browser beside a code.
+struct Front<'a> {
+    id_token: Option<Secret>,
+    state: &'a str,
+    code: &'a Secret,
+}
+
+impl Front<'_> {
+    /// The claims of the ID token, where one was asked for: it must be there, and vouch for this code of this login
+    /// (OpenID Connect Core section 3.3.2.8), before the code goes anywhere.
+    async fn claims(
+        &self,
+        policy: &Rc<Policy>,
+        host: &Rc<dyn Host>,
+        request: &Request,
+        keys: &KeySet,
+        login: &Login,
+    ) -> Result<Option<Value>, Refusal> {
+        let config = &policy.config;
+        if config.login.response_type != ResponseType::CodeIdToken {
+            return Ok(None);
+        }
+        let Some(id_token) = &self.id_token else {
+            return Err(Refusal::bad_credential(
+                "no_id_token",
+                "the callback's form has no ID token beside its code",
+            ));
+        };
+        let client = policy.client(request);
+        let rules = IdTokenRules {
+            issuers: Issuers::of(config, keys.metadata.issuer.as_deref()),
+            client_id: client_id(client),
+            // It came through the browser: `verify_nonce` is about the token endpoint's.
+            nonce: Some(&login.nonce),
+            access_token: None,
+            code: Some(self.code.expose()),
+            state: Some(self.state),
+            max_age: config.verification.max_age,
+            leeway: config.verification.leeway,
+            domains: &config.verification.domains,
+        };
+        let text = id_token.expose();
+        // It came through the browser: its signature counts, whatever `ignore_signature` says.
+        verified_id_token(policy, host, client, &[], text, &rules)
+            .await
+            .map(Some)
+    }
+}
+
 /// Verifies what the token endpoint gave, and makes a session of it.
 async fn verified(
     policy: &Rc<Policy>,
@@ -367,10 +498,11 @@ async fn verified(
     login: &Login,
     code: &Secret,
 ) -> Result<Session, Refusal> {
-    if tokens.id_token.is_none() {
+    // Plain OAuth 2.0 has none; where one was asked for, nothing else says who logged in.
+    if tokens.id_token.is_none() && policy.config.login.asks_openid() {
         return Err(Refusal::unexpected(
             "no_id_token",
-            "the token endpoint gave no ID token; `scopes` must hold `openid`",
+            "the token endpoint gave no ID token, and `scopes` asks for one with `openid`",
         ));
     }
     let config = &policy.config;
@@ -385,6 +517,9 @@ async fn verified(
         code: Some(code.expose()),
     };
     let mut session = given.session(policy, host, keys).await?;
+    if session.subject.is_empty() {
+        session.subject = more::subject(policy, host, request, &session, keys).await?;
+    }
     let id = policy.secrets.text(config, &**host, request)?;
     session.begin(id, host.now());
     Ok(session)

@@ -9,17 +9,20 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::more::{self, More};
+use super::said::About;
 use super::token::{check_times_and_issuer, end_by_age};
 use super::{Credential, Place, pass};
+use crate::account::Who;
 use crate::authz::{self, Admission, Facts, KeyMark, Verdict};
-use crate::config::{Config, Place as Where};
+use crate::config::{AuthMethod, Config, Fact, Place as Where};
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
 use crate::http::{Request, arguments, cookie_values};
-use crate::jose::Jws;
+use crate::jose::{Jwk, Jws};
 use crate::policy::Policy;
 use crate::provider::verify;
-use crate::upstream::{Edits, claim_headers};
+use crate::upstream::{Edits, Identity};
 
 /// The query argument of RFC 6750 section 2.3.
 pub const ARGUMENT: &str = "access_token";
@@ -78,14 +81,14 @@ pub fn from_cache(
     request: &Request,
     credential: &Credential<'_>,
 ) -> Option<Result<(Admission, Edits), Refusal>> {
-    let token = credential.token.as_bytes();
+    let key = more::key(policy, about(request, credential), None);
     let now = host.now();
     // Where the tick cannot call a provider, a request has to wait for the refresh that is due.
     let must_wait = !host.abilities().shares_flights && policy.provider.is_due(now);
     let known = policy
         .verdicts
         .borrow()
-        .get(token, now)
+        .get(&key, now)
         .filter(|_| !must_wait);
     let Some(verdict) = known else {
         host.count(Counter::VerdictMiss);
@@ -97,7 +100,7 @@ pub fn from_cache(
         keys: keys.as_deref(),
     };
     if verdict.check_current(&facts, now).is_err() {
-        policy.verdicts.borrow_mut().remove(token);
+        policy.verdicts.borrow_mut().remove(&key);
         host.count(Counter::VerdictMiss);
         return None;
     }
@@ -114,12 +117,19 @@ pub async fn authenticate(
     credential: &Credential<'_>,
 ) -> Result<(Admission, Edits), Refusal> {
     policy.provider.refresh_if_due(host).await;
-    let (verdict, ttl) = verify(policy, host, &credential.token).await?;
-    let (verdict, now) = (Rc::new(verdict), host.now());
+    let verified = verify(policy, host, &credential.token).await?;
+    let about = about(request, credential);
+    let subject = verified.claims.get("sub").and_then(Value::as_str);
+    let more = more::of(policy, host, about, subject, None).await?;
+    let now = host.now();
+    let most = more.until().since(now) / 1000;
+    let ttl = most.min(policy.config.caching.ttl_of(verified.end.is_some()));
+    let verdict = Rc::new(verified.verdict(&policy.config, &more, now)?);
+    let key = more::key(policy, about, None);
     policy
         .verdicts
         .borrow_mut()
-        .put(credential.token.as_bytes(), verdict.clone(), ttl, now);
+        .put(&key, verdict.clone(), ttl, now);
     let keys = policy.provider.current();
     let facts = Facts {
         request,
@@ -128,13 +138,30 @@ pub async fn authenticate(
     pass(policy, &**host, &facts, Some(credential), &verdict, now)
 }
 
-/// What is to be thought of a token (its signature, its claims, the rules on them), and for how many
-/// seconds that may be remembered.
+fn about<'a>(request: &'a Request, credential: &'a Credential<'_>) -> About<'a> {
+    About {
+        token: &credential.token,
+        client: request.client,
+        request,
+    }
+}
+
+/// A token whose signature and standard claims are good.
+struct Verified {
+    claims: Value,
+    /// The key that signed it; none for a shared secret.
+    key: Option<KeyMark>,
+    /// The same as JSON, where a header wants it.
+    jwk: Option<String>,
+    /// When it ends; `None`: it does not tell.
+    end: Option<Time>,
+}
+
 async fn verify(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
     token: &str,
-) -> Result<(Verdict, u64), Refusal> {
+) -> Result<Verified, Refusal> {
     let config = &policy.config;
     let arrived = host.now();
     let jws = Jws::parse(token)
@@ -145,21 +172,26 @@ async fn verify(
             "`typ` names another kind of token than an access token",
         ));
     }
-    let (key, issuer) = if jws.header.alg.is_symmetric() {
+    let (key, jwk, issuer) = if jws.header.alg.is_symmetric() {
         verify::with_secret(config.verification.hs_secret.as_ref(), &jws)?;
         let issuer = match policy.provider.current() {
             Some(keys) => keys.metadata.issuer.clone(),
             None if config.provider.using_pseudo_issuer => None,
             None => policy.provider.keys(host).await?.metadata.issuer.clone(),
         };
-        (None, issuer)
+        (None, None, issuer)
     } else {
         let signer = verify::with_key(&policy.provider, host, &jws, arrived).await?;
         let key = KeyMark {
             thumbprint: signer.thumbprint,
             generation: Cell::new(signer.keys.generation),
         };
-        (Some(key), signer.keys.metadata.issuer.clone())
+        let jwk = signer.keys.key(&key.thumbprint).filter(|_| {
+            let wanted = [Fact::AccessTokenJwk];
+            config.upstream.tells(&wanted) || config.downstream.tells(&wanted)
+        });
+        let jwk = jwk.map(Jwk::public_json);
+        (Some(key), jwk, signer.keys.metadata.issuer.clone())
     };
     let claims: Value = serde_json::from_slice(&jws.payload)
         .ok()
@@ -167,23 +199,42 @@ async fn verify(
         .ok_or_else(|| {
             Refusal::bad_credential("payload_unreadable", "the payload is no JSON object")
         })?;
-    let now = host.now();
-    let end = check_times_and_issuer(&claims, config, issuer.as_deref(), now)?;
-    let by_age = end_by_age(&claims, config, now);
-    let valid_until = [end, by_age.clone().ok().flatten()]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or(Time::END);
-    let verdict = Verdict {
-        valid_until,
+    let end = check_times_and_issuer(&claims, config, issuer.as_deref(), host.now())?;
+    Ok(Verified {
+        claims,
         key,
-        rules: by_age.and_then(|_| authz::judge(&claims, config)),
-        session_cookie: session_claim(&claims, config)?,
-        token: None,
-        headers: Rc::from(claim_headers(&[&claims], config)),
-    };
-    Ok((verdict, config.caching.ttl_of(end.is_some())))
+        jwk,
+        end,
+    })
+}
+
+impl Verified {
+    /// What is to be thought of it: its claims, and the rules on them and on what the provider said beside.
+    fn verdict(self, config: &Config, more: &More, now: Time) -> Result<Verdict, Refusal> {
+        let identity = more.add_to(Identity {
+            access: Some(&self.claims),
+            ..Identity::default()
+        });
+        let judged = identity.judged();
+        let by_age = end_by_age(&judged, config, now);
+        let ends = [self.end, more.end(), by_age.clone().ok().flatten()];
+        let jwk = &self.jwk;
+        let told = more.told(identity, config, &|fact| match fact {
+            Fact::AccessTokenJwk => jwk.clone(),
+            _ => None,
+        });
+        let (headers, told) = told.shared();
+        Ok(Verdict {
+            valid_until: ends.into_iter().flatten().min().unwrap_or(Time::END),
+            rules: by_age.and_then(|_| authz::judge(&judged, config)),
+            session_cookie: session_claim(&self.claims, config)?,
+            token: None,
+            who: Who::of(AuthMethod::Bearer, &self.claims),
+            headers,
+            told,
+            key: self.key,
+        })
+    }
 }
 
 /// The value that the cookie `jwt_session_cookie` must have, if that is configured.

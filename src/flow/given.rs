@@ -45,6 +45,7 @@ impl Given<'_> {
         keys: &KeySet,
     ) -> Result<Session, Refusal> {
         let (tokens, config) = (self.tokens, &policy.config);
+        let by = [self.method];
         let issuer = keys.metadata.issuer.as_deref();
         let access = tokens.access_token.expose();
         let id_token = tokens.id_token.as_ref().map(Secret::expose);
@@ -56,15 +57,16 @@ impl Given<'_> {
                     nonce: self.nonce,
                     access_token: Some(access),
                     code: self.code,
+                    state: None,
                     max_age: config.verification.max_age,
                     leeway: config.verification.leeway,
                     domains: &config.verification.domains,
                 };
-                Some(verified_id_token(policy, host, self.client, text, &rules).await?)
+                Some(verified_id_token(policy, host, self.client, &by, text, &rules).await?)
             }
             None => None,
         };
-        verify_given_access_token(policy, host, self.client, access, issuer).await?;
+        verify_given_access_token(policy, host, self.client, &by, access, issuer).await?;
         let claims = id_claims.or_else(|| claims_of(access));
         let claim = |name: &str| {
             let value = claims
@@ -80,7 +82,7 @@ impl Given<'_> {
             issuer: claim("iss")
                 .or(issuer.map(str::to_owned))
                 .unwrap_or_else(|| config.provider.issuer.identifier.clone()),
-            by_secret: id_token.is_some_and(is_by_secret),
+            by_secret: id_token.is_some_and(|token| is_by_secret(policy, &by, token)),
             subject: claim("sub").unwrap_or_default(),
             sid: claim("sid"),
             acr: claim("acr"),
@@ -103,17 +105,19 @@ pub async fn verified_id_token(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
     client: &Client,
+    by: &[AuthMethod],
     text: &str,
     rules: &IdTokenRules<'_>,
 ) -> Result<Value, Refusal> {
     let jws = Jws::parse(text)
         .map_err(|error| Refusal::bad_credential(error.code(), error.to_string()))?;
-    let claims = verified_claims(policy, host, client, &jws, host.now()).await?;
+    let claims = verified_claims(policy, host, client, by, &jws).await?;
     id_token::check_claims(&jws, &claims, rules, host.now())?;
     Ok(claims)
 }
 
-/// Whether the client's secret signed this token, and no key of the provider's.
-pub fn is_by_secret(token: &str) -> bool {
-    Jws::parse(token).is_ok_and(|jws| jws.header.alg.is_symmetric())
+/// Whether it is the client's secret that vouches for this token, and no key of the provider's.
+pub fn is_by_secret(policy: &Policy, by: &[AuthMethod], token: &str) -> bool {
+    !policy.config.verification.ignores_signature(by)
+        && Jws::parse(token).is_ok_and(|jws| jws.header.alg.is_symmetric())
 }

@@ -30,6 +30,9 @@ pub struct Ticket {
     /// The id of the client that it began with; `None`: the first one, whose id is in the seal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// The id of the route under whose policy it began; `None`: the outer one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
 }
 
 impl Ticket {

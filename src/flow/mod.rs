@@ -1,26 +1,33 @@
 //! The ways in, one file each.
 
+pub mod accompanied;
 mod after_login;
 pub mod asked;
 pub mod authorization_code;
 pub mod bearer;
 mod given;
+pub mod kong_oauth2;
 pub mod login;
 pub mod logout;
+pub mod more;
 mod origin;
+pub mod own_paths;
 pub mod recent;
 pub mod refresh;
+mod reverify;
+pub mod said;
 pub mod search;
 pub mod session;
 mod token;
 pub mod token_request;
+mod worth;
 
 use std::borrow::Cow;
 
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
 use crate::failure::Refusal;
 use crate::host::{Host, Time};
-use crate::http::Response;
+use crate::http::{Response, strip_controls};
 use crate::policy::Policy;
 use crate::upstream::Edits;
 
@@ -42,8 +49,9 @@ fn pass(
     verdict: &Verdict,
     now: Time,
 ) -> Result<(Admission, Edits), Refusal> {
-    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)?;
-    let edits = Edits::authenticated(
+    let admission = authz::admit(&Basis::Verdict(verdict), facts, &policy.config, now)
+        .map_err(|refusal| refusal.about(&verdict.who))?;
+    let mut edits = Edits::authenticated(
         facts.request,
         credential,
         &verdict.headers,
@@ -51,6 +59,14 @@ fn pass(
         &policy.names,
         host.abilities(),
     )?;
+    edits.downstream.owned.clone_from(&policy.of_responses);
+    edits.downstream.told.clone_from(&verdict.told);
+    let for_client = policy.config.downstream.access_token_header.as_ref();
+    if let Some((header, credential)) = for_client.zip(credential) {
+        let value = strip_controls(&header.value(&credential.token));
+        edits.downstream.headers.push((header.name.clone(), value));
+    }
+    edits.account.who = Some(verdict.who.clone());
     Ok((admission, edits))
 }
 

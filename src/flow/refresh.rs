@@ -16,8 +16,9 @@ use super::given::{is_by_secret, verified_id_token};
 use super::recent::hex;
 use super::session::{claims_of, end_of};
 use super::token::verify_given_access_token;
+use crate::config::AuthMethod;
 use crate::failure::Refusal;
-use crate::host::{Counter, Host, Level, Task, Time};
+use crate::host::{self, Counter, Endpoint, Host, Level, Task, Time};
 use crate::oauth::claims::Issuers;
 use crate::oauth::id_token::{self, IdTokenRules};
 use crate::oauth::token::{self, TokenAnswer, TokenError};
@@ -39,7 +40,8 @@ pub fn mark(refresh_token: &str) -> [u8; 32] {
     Sha256::digest(refresh_token).into()
 }
 
-/// What refresh tokens brought, by their marks. Not in [`super::recent::Recent`]: a rotated token must not be
+/// What refresh tokens brought, by their marks. The policies of all routes have it in common, for they have the
+/// sessions in common; each verifies by its own rules what it takes from here. Not in [`super::recent::Recent`]: a rotated token must not be
 /// lost because others hold all the memory.
 #[derive(Default)]
 pub struct Refreshed {
@@ -130,7 +132,7 @@ pub async fn renew(
             // Nobody can wait for another's call here, and a second one may look like theft.
             return Err(Refusal::bad_credential(OVER, "a refresh is under way"));
         }
-        let name = format!("refresh {:p} {}", Rc::as_ptr(policy), hex(&mark));
+        let name = format!("refresh {:p} {}", Rc::as_ptr(&policy.refreshed), hex(&mark));
         host.join(&name, &mut |flight_host| {
             let (policy, refresh_token) = (policy.clone(), refresh_token.clone());
             let client = session.client_id.clone();
@@ -155,9 +157,12 @@ pub async fn renew(
 }
 
 /// Whether a refresh token of this mark was used a moment ago, on whichever worker.
-pub fn was_used(policy: &Policy, host: &dyn Host, mark: &[u8; 32]) -> bool {
-    let here = policy.refreshed.get(mark, host.now());
-    here.is_some_and(|result| result.is_ok()) || sealed_gain(policy, host, mark).is_some()
+pub fn was_used(outer: &Rc<Policy>, host: &dyn Host, mark: &[u8; 32]) -> bool {
+    let here = outer.refreshed.get(mark, host.now());
+    here.is_some_and(|result| result.is_ok())
+        || outer
+            .all()
+            .any(|policy| sealed_gain(policy, host, mark).is_some())
 }
 
 /// Calls the token endpoint, and leaves what it gives to the other workers. A worker that comes second is
@@ -190,9 +195,10 @@ async fn call(
 ) -> Result<Gain, Refusal> {
     let keys = policy.provider.keys(host).await?;
     let client = policy.client_named(client);
+    policy.check_grant("refresh_token", &keys.metadata)?;
     let endpoint = policy.token_endpoint(client, &keys.metadata, &**host, None)?;
-    let answer = host
-        .call(token::refresh_grant(&endpoint, refresh_token, &[], &[]))
+    let call = token::refresh_grant(&endpoint, refresh_token, &[], &[]);
+    let answer = host::call(&**host, Endpoint::Token, call)
         .await
         .map_err(|error| Refusal::unexpected("token_endpoint_unreachable", error.to_string()))?;
     match token::read_answer(&answer) {
@@ -273,6 +279,13 @@ impl Gain {
     }
 }
 
+/// The ways in by which a session's tokens came: the one that began it, and those that keep it.
+pub fn ways_of(session: &Session) -> Vec<AuthMethod> {
+    let began = AuthMethod::named(&session.method);
+    let kept = [AuthMethod::Session, AuthMethod::RefreshToken];
+    began.into_iter().chain(kept).collect()
+}
+
 /// Puts new tokens into a session. A refresh brings no new ID token at some providers: the old one
 /// stays (DX-37).
 async fn adopt(
@@ -283,6 +296,7 @@ async fn adopt(
 ) -> Result<Session, Refusal> {
     let mut next = session.clone();
     let client = policy.client_of(session);
+    let by = ways_of(session);
     let keys = policy.provider.keys(host).await?;
     let issuer = keys.metadata.issuer.as_deref();
     if let Some(text) = &gain.id_token {
@@ -293,19 +307,20 @@ async fn adopt(
             nonce: None,
             access_token: Some(&gain.access_token),
             code: None,
+            state: None,
             // The login is as old as it was: each request is held against `max_age`.
             max_age: None,
             leeway: config.verification.leeway,
             domains: &config.verification.domains,
         };
-        let after = verified_id_token(policy, host, client, text, &rules).await?;
+        let after = verified_id_token(policy, host, client, &by, text, &rules).await?;
         if let Some(before) = session.id_token.as_deref().and_then(claims_of) {
             id_token::check_refreshed(&before, &after)?;
         }
-        next.by_secret = is_by_secret(text);
+        next.by_secret = is_by_secret(policy, &by, text);
         next.id_token = Some(text.clone());
     }
-    verify_given_access_token(policy, host, client, &gain.access_token, issuer).await?;
+    verify_given_access_token(policy, host, client, &by, &gain.access_token, issuer).await?;
     next.access_token = Some(gain.access_token.clone());
     next.access_expires = end_of(
         &gain.access_token,

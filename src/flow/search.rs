@@ -1,5 +1,5 @@
 //! What a request shows beside sessions and bearer tokens (specification section 3): a refresh token, a name
-//! with a password, a client's id with its secret. The first hit ends the search; whether it is any good is
+//! with a password, a client's id with its secret, an assertion. The first hit ends the search; whether it is any good is
 //! not asked here.
 
 use base64::Engine as _;
@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::Place;
 use crate::config::{AuthMethod, Config, Named, Place as Where, Secret};
 use crate::http::{Request, arguments};
+use crate::oauth::token::ASSERTION_GRANT;
 
 /// A credential that the token endpoint has to judge.
 pub enum Shown {
@@ -31,14 +32,43 @@ pub enum Shown {
         /// Where it was found.
         place: Place,
     },
+    /// An assertion (RFC 7523 section 2.1).
+    Assertion {
+        /// The JWT: the provider judges it.
+        assertion: Secret,
+        /// Who shows it, with the secret of a client that has one, where it says so.
+        client: Option<(String, Option<Secret>)>,
+        /// Where it was found.
+        place: Place,
+    },
 }
 
 impl Shown {
+    /// The way in that it means. A pair that may be either is a person's first.
+    pub fn method(&self) -> AuthMethod {
+        match self {
+            Shown::RefreshToken { .. } => AuthMethod::RefreshToken,
+            Shown::Pair {
+                is_password: true, ..
+            } => AuthMethod::Password,
+            Shown::Pair { .. } | Shown::Assertion { .. } => AuthMethod::ClientCredentials,
+        }
+    }
+
     /// Whether a part of it is empty: what could not be read is, too. Nobody is asked about it.
     pub fn is_empty(&self) -> bool {
         match self {
             Shown::RefreshToken { token, .. } => token.expose().is_empty(),
             Shown::Pair { name, secret, .. } => name.is_empty() || secret.expose().is_empty(),
+            Shown::Assertion {
+                assertion, client, ..
+            } => {
+                let secret = |secret: &Secret| secret.expose().is_empty();
+                let client = client
+                    .as_ref()
+                    .is_some_and(|(id, own)| id.is_empty() || own.as_ref().is_some_and(secret));
+                client || secret(assertion)
+            }
         }
     }
 }
@@ -65,8 +95,8 @@ pub fn find(config: &Config, request: &Request) -> Option<Shown> {
         .refresh_token
         .as_ref()
         .filter(|_| config.methods.has(AuthMethod::RefreshToken));
-    if let Some(shown) = refresh.and_then(|named| refresh_token(named, request)) {
-        return Some(shown);
+    if let Some((token, place)) = refresh.and_then(|named| token(named, request)) {
+        return Some(Shown::RefreshToken { token, place });
     }
     let has_password = config.methods.has(AuthMethod::Password);
     let has_client = config.methods.has(AuthMethod::ClientCredentials);
@@ -77,16 +107,41 @@ pub fn find(config: &Config, request: &Request) -> Option<Shown> {
             has_client && in_header && lookup.client_credentials.contains(&Where::Header);
         return Some(of_pair(shown, true, is_client));
     }
-    if has_client
-        && let Some(shown) = pair(
-            &lookup.client_credentials,
-            ["client_id", "client_secret"],
-            request,
-        )
-    {
-        return Some(of_pair(shown, false, true));
-    }
-    None
+    let places = lookup.client_credentials.iter();
+    places
+        .filter(|_| has_client)
+        .find_map(|place| client(*place, request))
+}
+
+/// What a client shows in one place: an assertion, or its id and secret.
+fn client(place: Where, request: &Request) -> Option<Shown> {
+    let by_assertion = match place {
+        Where::Query => assertion(&|name| in_query(request, name), Place::Query),
+        Where::Body => assertion(&|name| request.body().arguments(name), Place::Body),
+        Where::Header | Where::Cookie => None,
+    };
+    by_assertion.or_else(|| {
+        let shown = pair(&[place], ["client_id", "client_secret"], request)?;
+        Some(of_pair(shown, false, true))
+    })
+}
+
+/// An assertion, named as such: `assertion` alone may be the upstream's own argument. Whose it is may stand
+/// beside it, and nowhere else.
+fn assertion(
+    values: &dyn Fn(&str) -> Vec<Vec<u8>>,
+    place: fn(Vec<String>) -> Place,
+) -> Option<Shown> {
+    let one = |name: &str| one_of(values(name).iter().map(Vec::as_slice)).map(text);
+    one("grant_type").filter(|grant| grant == ASSERTION_GRANT)?;
+    let assertion = Secret::new(one("assertion")?);
+    let client = one("client_id").map(|id| (id, one("client_secret").map(Secret::new)));
+    let names = ["grant_type", "assertion", "client_id", "client_secret"];
+    Some(Shown::Assertion {
+        assertion,
+        client,
+        place: place(names.map(str::to_owned).into()),
+    })
 }
 
 fn of_pair(
@@ -103,7 +158,28 @@ fn of_pair(
     }
 }
 
-fn refresh_token(named: &Named, request: &Request) -> Option<Shown> {
+/// An ID token that accompanies an access token.
+pub struct IdToken {
+    /// The token.
+    pub token: Secret,
+    /// Where it was found.
+    pub place: Place,
+}
+
+/// The ID token that the request shows (row D `id_token_param_name`): never a credential by itself.
+pub fn id_token(config: &Config, request: &Request) -> Option<IdToken> {
+    let (token, place) = token(config.lookup.id_token.as_ref()?, request)?;
+    Some(IdToken { token, place })
+}
+
+/// Whether one may stand in the body.
+pub fn id_token_in_body(config: &Config) -> bool {
+    let named = config.lookup.id_token.as_ref();
+    named.is_some_and(|named| named.places.contains(&Where::Body))
+}
+
+/// A token with a name of its own.
+fn token(named: &Named, request: &Request) -> Option<(Secret, Place)> {
     let in_header = || {
         let value = one_of(request.headers.all(&named.header))?;
         let (word, rest) = value.split_at_checked(7).unwrap_or_default();
@@ -125,10 +201,7 @@ fn refresh_token(named: &Named, request: &Request) -> Option<Shown> {
         Where::Cookie => None,
     });
     let (token, place) = found?;
-    Some(Shown::RefreshToken {
-        token: Secret::new(token),
-        place,
-    })
+    Some((Secret::new(token), place))
 }
 
 /// A pair in the first of these places that shows both its parts.

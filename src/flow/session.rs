@@ -5,20 +5,21 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::more::{self, More};
 use super::origin::Origin;
-use super::refresh;
-use super::token::{end_by_age, end_of_login};
-use super::{Credential, Place, pass};
+use super::reverify;
+use super::worth::{self, verdict, verdict_of_tokens};
+use super::{Credential, Place, pass, refresh};
 use crate::authz::{self, Admission, Basis, Facts, Verdict};
-use crate::config::{AuthMethod, Bind, Fact, SessionFact};
-use crate::failure::Refusal;
+use crate::config::{AuthMethod, Bind};
+use crate::failure::{Kind, Refusal};
 use crate::host::{Counter, Host, Time};
-use crate::http::{Downstream, Request, cookie_names, strip_controls};
+use crate::http::{Downstream, Request, cookie_names};
 use crate::jose::Jws;
 use crate::oauth::claims::{Issuers, date};
 use crate::policy::Policy;
 use crate::session::{Found, Jar, Opened, Session, Sessions, State, is_piece_of};
-use crate::upstream::{Edits, Pair, claim_headers, fact_headers};
+use crate::upstream::Edits;
 
 /// How long before its end an access token is renewed, in seconds: it must last until the upstream has
 /// looked at it.
@@ -32,10 +33,14 @@ pub enum Outcome {
     Decided(Box<Result<(Admission, Edits), Refusal>>),
     /// Its access token is to be renewed first.
     Renew(Box<Opened>),
+    /// Its tokens are to be verified first ([`reverified`]).
+    Reverify(Box<Opened>),
     /// It has come to its end.
     Over(Refusal),
-    /// Whether its issuer counts is known when the provider's metadata is.
+    /// Whether its issuer counts, or which key signed its tokens, is known when the provider's metadata is.
     Undiscovered,
+    /// The provider has to be asked for more about its token.
+    Ask(Box<Opened>),
 }
 
 /// Looks for a session and judges the request by it.
@@ -68,10 +73,10 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
     };
     host.count(Counter::SessionOpened);
     let session = &opened.session;
-    let State::Live { renew, touch } = session.state(&policy.config.session.timeouts, now) else {
+    if let State::Ended(_) = session.state(&policy.config.session.timeouts, now) {
         // As if it were not there: whoever comes back after a night logs in again.
         return Ok(Outcome::None);
-    };
+    }
     match vouched(policy, session) {
         Vouched::Yes => {}
         // One of another route, whose rules are wider: none here.
@@ -89,38 +94,114 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
             )));
         }
     }
-    let verdict = Rc::new(verdict(policy, &sessions, session, now));
+    if policy.config.verification.reverify {
+        return Ok(Outcome::Reverify(opened));
+    }
+    if worth::wants_keys(&policy.config) && policy.provider.current().is_none() {
+        return Ok(Outcome::Undiscovered);
+    }
+    let Some(more) = more::known_of_session(policy, now, request, session) else {
+        return Ok(Outcome::Ask(opened));
+    };
+    let decided = match more {
+        Ok(more) => settle(policy, host, request, &sessions, &opened, &more),
+        Err(reason) if reason.kind == Kind::BadCredential => return Ok(Outcome::Over(reason)),
+        Err(reason) => Err(reason),
+    };
+    Ok(Outcome::Decided(Box::new(decided)))
+}
+
+/// Judges the request by an opened session of which the provider has more to say.
+pub async fn asked(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    opened: &Opened,
+) -> Result<(Admission, Edits), Refusal> {
+    let sessions = policy.sessions(&**host)?.ok_or_else(no_sessions)?;
+    let more = more::of_session(policy, host, request, &opened.session).await?;
+    settle(policy, &**host, request, &sessions, opened, &more)
+}
+
+/// Judges the request by a session whose tokens are good, and remembers what it is worth.
+fn settle(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    sessions: &Sessions,
+    opened: &Opened,
+    more: &More,
+) -> Result<(Admission, Edits), Refusal> {
+    let now = host.now();
+    let (verdict, downstream, quiet) = used(policy, host, request, sessions, opened, more, now)?;
+    if quiet > 0 {
+        let key = key(policy, request, &bind(policy, host, request)?);
+        policy
+            .opened
+            .borrow_mut()
+            .put(&key, verdict.clone(), quiet, now);
+    }
+    conclude(policy, host, request, &verdict, downstream, now)
+}
+
+/// What a good session is worth, the cookie that its use asks for, and for how many seconds nothing of that
+/// changes.
+fn used(
+    policy: &Policy,
+    host: &dyn Host,
+    request: &Request,
+    sessions: &Sessions,
+    opened: &Opened,
+    more: &More,
+    now: Time,
+) -> Result<(Rc<Verdict>, Downstream, u64), Refusal> {
+    let session = &opened.session;
+    let settings = &policy.config.session;
+    let verdict = Rc::new(verdict(policy, host, sessions, session, more, now));
     let mut downstream = Downstream::default();
-    if (renew || touch)
-        && !policy
-            .config
-            .session
-            .disabled_for
-            .contains(&AuthMethod::Session)
-    {
+    let (renew, touch) = match session.state(&settings.timeouts, now) {
+        State::Live { renew, touch } => (renew, touch),
+        State::Ended(_) => (false, false),
+    };
+    if (renew || touch) && !settings.disabled_for.contains(&AuthMethod::Session) {
         let mut next = session.clone();
         if renew {
             next.renew(now);
         } else {
             next.touch(now);
         }
-        downstream.cookies = written(policy, host, request, &sessions, &next, Some(&opened))?;
+        downstream.cookies = written(policy, host, request, sessions, &next, Some(opened))?;
         downstream.refresh_mark = session.refresh_token.as_deref().map(refresh::mark);
-    } else {
-        // Not in a moment when a header tells how many seconds are left.
-        let quiet = session.quiet(&policy.config.session.timeouts, now);
-        let ttl = if policy.config.session.request_headers.is_empty() {
-            quiet.map_or(CACHED, |quiet| quiet.min(CACHED))
-        } else {
-            0
-        };
-        policy
-            .opened
-            .borrow_mut()
-            .put(&key, verdict.clone(), ttl, now);
+        return Ok((verdict, downstream, 0));
     }
-    let decided = conclude(policy, host, request, &verdict, downstream, now);
-    Ok(Outcome::Decided(Box::new(decided)))
+    // Not in a moment when a header tells how many seconds are left.
+    if !settings.request_headers.is_empty() || !settings.response_headers.is_empty() {
+        return Ok((verdict, downstream, 0));
+    }
+    let quiet = session
+        .quiet(&settings.timeouts, now)
+        .map_or(CACHED, |quiet| quiet.min(CACHED));
+    let quiet = quiet.min(more.until().since(now) / 1000);
+    Ok((verdict, downstream, quiet))
+}
+
+/// Judges the request by a session whose tokens are verified once more (`reverify`).
+pub async fn reverified(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
+    request: &Request,
+    opened: &Opened,
+) -> Result<(Admission, Edits), Refusal> {
+    reverify::tokens(policy, host, &opened.session).await?;
+    let more = more::of_session(policy, host, request, &opened.session).await?;
+    let sessions = policy.sessions(&**host)?.ok_or_else(no_sessions)?;
+    let now = host.now();
+    let (verdict, downstream, _) = used(policy, &**host, request, &sessions, opened, &more, now)?;
+    conclude(policy, &**host, request, &verdict, downstream, now)
+}
+
+fn no_sessions() -> Refusal {
+    Refusal::unexpected("no_sessions", "sessions are off")
 }
 
 /// The longest that an opened session is not opened again, in seconds.
@@ -143,7 +224,7 @@ fn vouched(policy: &Policy, session: &Session) -> Vouched {
     let discovered = keys
         .as_deref()
         .and_then(|keys| keys.metadata.issuer.as_deref());
-    if Issuers::of(config, discovered).accept(&session.issuer) {
+    if Issuers::of(config, discovered).accept_of_any_tenant(&session.issuer) {
         Vouched::Yes
     } else if keys.is_none() && config.provider.issuers_allowed.is_empty() {
         Vouched::Undiscovered
@@ -153,18 +234,17 @@ fn vouched(policy: &Policy, session: &Session) -> Vouched {
 }
 
 /// Judges the request by a session that was just renewed: its new cookie goes to the client.
-pub fn renewed(
-    policy: &Policy,
-    host: &dyn Host,
+pub async fn renewed(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
     request: &Request,
     opened: &Opened,
     next: &Session,
 ) -> Result<(Admission, Edits), Refusal> {
-    let Some(sessions) = policy.sessions(host)? else {
-        return Err(Refusal::unexpected("no_sessions", "sessions are off"));
-    };
-    let now = host.now();
-    let verdict = verdict(policy, &sessions, next, now);
+    let more = more::of_session(policy, host, request, next).await?;
+    let (host, now) = (&**host, host.now());
+    let sessions = policy.sessions(host)?.ok_or_else(no_sessions)?;
+    let verdict = verdict(policy, host, &sessions, next, &more, now);
     let downstream = Downstream {
         cookies: written(policy, host, request, &sessions, next, Some(opened))?,
         ..Downstream::default()
@@ -174,17 +254,19 @@ pub fn renewed(
 
 /// Judges the request by a session that could not be renewed and is good still. It brings no cookie: the
 /// client may have a newer one by now.
-pub fn kept(
-    policy: &Policy,
-    host: &dyn Host,
+pub async fn kept(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
     request: &Request,
     session: &Session,
 ) -> Result<(Admission, Edits), Refusal> {
-    let Some(sessions) = policy.sessions(host)? else {
-        return Err(Refusal::unexpected("no_sessions", "sessions are off"));
-    };
-    let now = host.now();
-    let verdict = verdict(policy, &sessions, session, now);
+    if policy.config.verification.reverify {
+        reverify::tokens(policy, host, session).await?;
+    }
+    let more = more::of_session(policy, host, request, session).await?;
+    let (host, now) = (&**host, host.now());
+    let sessions = policy.sessions(host)?.ok_or_else(no_sessions)?;
+    let verdict = verdict(policy, host, &sessions, session, &more, now);
     conclude(policy, host, request, &verdict, Downstream::default(), now)
 }
 
@@ -194,11 +276,12 @@ pub fn entered(
     host: &dyn Host,
     request: &Request,
     session: &Session,
+    more: &More,
     credential: &Credential<'_>,
     cookies: Vec<String>,
 ) -> Result<(Admission, Edits), Refusal> {
     let now = host.now();
-    let verdict = of_new(policy, host, session, now)?;
+    let verdict = of_new(policy, host, session, more, now)?;
     let downstream = Downstream {
         cookies,
         ..Downstream::default()
@@ -213,9 +296,10 @@ pub fn judged(
     host: &dyn Host,
     request: &Request,
     session: &Session,
+    more: &More,
 ) -> Result<Admission, Refusal> {
     let now = host.now();
-    let verdict = of_new(policy, host, session, now)?;
+    let verdict = of_new(policy, host, session, more, now)?;
     let facts = Facts {
         request,
         keys: None,
@@ -227,12 +311,17 @@ fn of_new(
     policy: &Policy,
     host: &dyn Host,
     session: &Session,
+    more: &More,
     now: Time,
 ) -> Result<Verdict, Refusal> {
-    Ok(match policy.sessions(host)? {
-        Some(sessions) => verdict(policy, &sessions, session, now),
-        None => verdict_of_tokens(policy, session, Vec::new(), now),
-    })
+    let mut verdict = match policy.sessions(host)? {
+        Some(sessions) => verdict(policy, host, &sessions, session, more, now),
+        None => verdict_of_tokens(policy, host, session, more, [&[], &[]], now),
+    };
+    if let Some(method) = AuthMethod::named(&session.method) {
+        Rc::make_mut(&mut verdict.who).method = method;
+    }
+    Ok(verdict)
 }
 
 /// Lets the callback of a login go on to the upstream, as a GET with this query.
@@ -241,11 +330,12 @@ pub fn logged_in(
     host: &dyn Host,
     request: &Request,
     session: &Session,
+    more: &More,
     query: Option<Vec<u8>>,
     cookies: Vec<String>,
 ) -> Result<(Admission, Edits), Refusal> {
     let now = host.now();
-    let verdict = of_new(policy, host, session, now)?;
+    let verdict = of_new(policy, host, session, more, now)?;
     let downstream = Downstream {
         cookies,
         ..Downstream::default()
@@ -366,78 +456,12 @@ fn shows_cookie(policy: &Policy, request: &Request) -> bool {
 fn key(policy: &Policy, request: &Request, bound: &[u8]) -> Vec<u8> {
     let jar = Jar::read(&request.headers, &policy.config.session.cookie_name);
     let mut key = bound.to_vec();
+    key.extend(more::key_of_request(policy, request));
     for value in jar.values() {
         key.push(0);
         key.extend_from_slice(&value);
     }
     key
-}
-
-fn verdict(policy: &Policy, sessions: &Sessions, session: &Session, now: Time) -> Verdict {
-    let fact = |fact: &SessionFact| {
-        let value = sessions.fact(*fact, session, now)?;
-        Some((
-            fact.header_name().as_bytes().to_vec(),
-            strip_controls(value.as_bytes()),
-        ))
-    };
-    let facts = policy
-        .config
-        .session
-        .request_headers
-        .iter()
-        .filter_map(fact);
-    let mut verdict = verdict_of_tokens(policy, session, facts.collect(), now);
-    let left = session
-        .remaining(&policy.config.session.timeouts, now)
-        .least();
-    let end = left.map_or(Time::END, |left| now.plus_seconds(left));
-    verdict.valid_until = verdict.valid_until.min(end);
-    verdict
-}
-
-/// What a session's tokens are worth: they were verified when it was made, so only time and rules are
-/// left (specification section 2, step 10).
-fn verdict_of_tokens(
-    policy: &Policy,
-    session: &Session,
-    mut headers: Vec<Pair>,
-    now: Time,
-) -> Verdict {
-    let config = &policy.config;
-    let access = session.access_token.as_deref().and_then(claims_of);
-    let id = session.id_token.as_deref().and_then(claims_of);
-    let none = Value::Null;
-    // Rules look at the access token; where that is opaque, at the ID token (specification section 8).
-    let judged = access.as_ref().or(id.as_ref()).unwrap_or(&none);
-    // A refreshed ID token may leave `auth_time` out (OpenID Connect Core section 12.2).
-    let by_age = match session.auth_time {
-        Some(login) => end_of_login(Some(Time::of_seconds(login)), config, now),
-        None => end_by_age(id.as_ref().unwrap_or(judged), config, now),
-    };
-    let ends = session
-        .access_expires
-        .map(|end| Time::of_seconds(end).plus_seconds(config.verification.leeway));
-    let sources: Vec<&Value> = access.iter().chain(&id).collect();
-    headers.extend(claim_headers(&sources, config));
-    headers.extend(fact_headers(config, |fact| match fact {
-        Fact::IdToken => session.id_token.clone(),
-        Fact::RefreshToken => session.refresh_token.clone(),
-        Fact::SessionId => Some(session.id.clone()),
-        Fact::Introspection | Fact::Userinfo => None,
-    }));
-    Verdict {
-        valid_until: [ends, by_age.clone().ok().flatten()]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(Time::END),
-        key: None,
-        rules: by_age.and_then(|_| authz::judge(judged, config)),
-        session_cookie: None,
-        token: session.access_token.as_deref().map(Rc::from),
-        headers: Rc::from(headers),
-    }
 }
 
 /// The claims of a token that was verified when its session was made; `None` for an opaque one.
@@ -486,7 +510,8 @@ fn conclude_from(
             .strip
             .extend(asked.map(|name| name.as_bytes().to_vec()));
     }
-    edits.downstream = downstream;
+    edits.downstream.cookies = downstream.cookies;
+    edits.downstream.refresh_mark = downstream.refresh_mark;
     Ok((admission, edits))
 }
 

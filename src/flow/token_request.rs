@@ -8,18 +8,21 @@ use serde_json::{Map, Value};
 use super::after_login;
 use super::authorization_code::client_id;
 use super::given::Given;
+use super::more;
 use super::recent::{self, Fetch, Fetched, Key, Question, keep_until, key_of};
 use super::search::Shown;
-use super::session::{self};
+use super::session::{self, claims_of};
 use super::{Credential, Outcome, Place};
 use crate::cache::Weigh;
 use crate::config::{AuthMethod, Grant, Secret};
 use crate::failure::{Kind, Refusal};
-use crate::host::{Counter, Host, Time};
+use crate::host::{self, Counter, Endpoint, Host, Time};
 use crate::http::{Request, without_arguments};
-use crate::oauth::client_auth::Credentials;
+use crate::oauth::claims::date;
+use crate::oauth::client_auth::{Credentials, Proof};
 use crate::oauth::token::{self, PasswordGrant};
 use crate::policy::Policy;
+use crate::provider::Metadata;
 use crate::session::Session;
 
 /// What a grant brought.
@@ -56,7 +59,21 @@ impl Weigh for Granted {
 enum Show {
     Password(String, Secret),
     Client(String, Secret),
+    /// The assertion, and who shows it.
+    Assertion(Secret, Option<(String, Option<Secret>)>),
     RefreshToken(Secret),
+}
+
+impl Show {
+    /// The grant, as the provider announces it.
+    fn grant(&self) -> &'static str {
+        match self {
+            Show::Password(..) => "password",
+            Show::Client(..) => "client_credentials",
+            Show::Assertion(..) => token::ASSERTION_GRANT,
+            Show::RefreshToken(_) => "refresh_token",
+        }
+    }
 }
 
 /// Lets somebody in with what they showed.
@@ -75,6 +92,15 @@ pub async fn authenticate(
             let show = Show::RefreshToken(token);
             let granted = ask(policy, host, request, show).await?;
             (granted, AuthMethod::RefreshToken, place)
+        }
+        Shown::Assertion {
+            assertion,
+            client,
+            place,
+        } => {
+            let show = Show::Assertion(assertion, client);
+            let granted = ask(policy, host, request, show).await?;
+            (granted, AuthMethod::ClientCredentials, place)
         }
         Shown::Pair {
             name,
@@ -97,7 +123,7 @@ pub async fn authenticate(
             }
         }
     };
-    conclude(policy, &**host, request, &granted, method, place)
+    conclude(policy, host, request, &granted, method, place).await
 }
 
 /// One pair in a Basic header can be a person's or a client's: a person is tried first (specification
@@ -125,9 +151,9 @@ async fn either(
     }
 }
 
-fn conclude(
-    policy: &Policy,
-    host: &dyn Host,
+async fn conclude(
+    policy: &Rc<Policy>,
+    host: &Rc<dyn Host>,
     request: &Request,
     granted: &Granted,
     method: AuthMethod,
@@ -135,6 +161,8 @@ fn conclude(
 ) -> Result<Outcome, Refusal> {
     host.count(Counter::Granted);
     let mut session = granted.session.clone();
+    let more = more::of_session(policy, host, request, &session).await?;
+    let host = &**host;
     let id = policy.secrets.text(&policy.config, host, request)?;
     session.begin(id, host.now());
     let cookies = session::new_cookies(policy, host, request, &session, method)?;
@@ -149,7 +177,7 @@ fn conclude(
         method,
     ) {
         // Who may not pass gets no tokens either.
-        session::judged(policy, host, request, &session)?;
+        session::judged(policy, host, request, &session, &more)?;
         return Ok(Outcome::Reply(reply.with_cookies(&cookies)));
     }
     let access_token = session.access_token.clone().unwrap_or_default();
@@ -158,7 +186,7 @@ fn conclude(
         place,
     };
     let (admission, mut edits) =
-        session::entered(policy, host, request, &session, &credential, cookies)?;
+        session::entered(policy, host, request, &session, &more, &credential, cookies)?;
     edits
         .downstream
         .headers
@@ -201,7 +229,6 @@ async fn ask(
 
 /// All that the endpoint's answer depends on (traps T15 and T16).
 fn key(policy: &Policy, request: &Request, show: &Show) -> Key {
-    let config = &policy.config;
     let extra = policy.token_extra(Some(request));
     let ours = client_id(policy.client(request)).as_bytes();
     let mut parts: Vec<&[u8]> = match show {
@@ -214,15 +241,42 @@ fn key(policy: &Policy, request: &Request, show: &Show) -> Key {
             ]
         }
         Show::Client(name, secret) => vec![b"client", name.as_bytes(), secret.expose().as_bytes()],
+        Show::Assertion(assertion, client) => {
+            let assertion = assertion.expose().as_bytes();
+            // Each with a word of its own: what a client adds must not look like an id and a secret.
+            match client {
+                None => vec![b"assertion", assertion],
+                Some((id, None)) => vec![b"assertion, id", assertion, id.as_bytes()],
+                Some((id, Some(secret))) => vec![
+                    b"assertion, id, secret",
+                    assertion,
+                    id.as_bytes(),
+                    secret.expose().as_bytes(),
+                ],
+            }
+        }
         Show::RefreshToken(token) => vec![b"refresh", ours, token.expose().as_bytes()],
     };
     for (name, value) in extra.parts() {
         parts.extend([name.as_bytes(), value.as_bytes()]);
     }
-    if config.caching.key_includes_scope {
-        parts.extend(config.login.scopes.iter().map(String::as_bytes));
-    }
     key_of(parts)
+}
+
+/// How a client of the caller's own proves itself. Which of our clients is meant plays no part here
+/// (specification section 5).
+fn proof_of_caller<'a>(
+    policy: &'a Policy,
+    host: &dyn Host,
+    metadata: &Metadata,
+    id: &'a str,
+    secret: &'a Secret,
+) -> Result<Proof<'a>, Refusal> {
+    let supported = metadata.token_endpoint_auth_methods_supported.as_deref();
+    let (ours, auth) = (policy.config.clients.first(), policy.config.token.auth);
+    let theirs = Credentials::of_caller(id, secret, ours, auth, supported);
+    policy.check_announced("client_auth", theirs.method_name(), supported)?;
+    theirs.proof(|| policy.assertion_facts(metadata, host))
 }
 
 async fn fetch(
@@ -233,6 +287,7 @@ async fn fetch(
 ) -> Fetched<Granted> {
     let keys = policy.provider.keys(host).await?;
     let settings = &policy.config.login;
+    policy.check_grant(show.grant(), &keys.metadata)?;
     let (scopes, audience) = (&settings.scopes[..], &settings.audience[..]);
     let client = policy.client(request);
     let (call, grant, method) = match show {
@@ -248,17 +303,25 @@ async fn fetch(
             (call, Grant::Password, AuthMethod::Password)
         }
         Show::Client(id, secret) => {
-            let supported = keys
-                .metadata
-                .token_endpoint_auth_methods_supported
-                .as_deref();
-            // Which of our clients is meant plays no part here (specification section 5).
-            let ours = policy.config.clients.first();
-            let auth = policy.config.token.auth;
-            let theirs = Credentials::of_caller(id, secret, ours, auth, supported);
-            let proof = theirs.proof(|| policy.assertion_facts(&keys.metadata, &**host))?;
+            let proof = proof_of_caller(policy, &**host, &keys.metadata, id, secret)?;
             let endpoint = policy.token_endpoint_as(proof, &keys.metadata, Some(request))?;
             let call = token::client_credentials_grant(&endpoint, scopes, audience);
+            (
+                call,
+                Grant::ClientCredentials,
+                AuthMethod::ClientCredentials,
+            )
+        }
+        Show::Assertion(assertion, client) => {
+            let proof = match client {
+                Some((id, Some(secret))) => {
+                    proof_of_caller(policy, &**host, &keys.metadata, id, secret)?
+                }
+                Some((id, None)) => Proof::Public(id),
+                None => Proof::Nobody,
+            };
+            let endpoint = policy.token_endpoint_as(proof, &keys.metadata, Some(request))?;
+            let call = token::assertion_grant(&endpoint, assertion, scopes, audience);
             (
                 call,
                 Grant::ClientCredentials,
@@ -271,18 +334,28 @@ async fn fetch(
             (call, Grant::RefreshToken, AuthMethod::RefreshToken)
         }
     };
-    let answer = host
-        .call(call)
+    let answer = host::call(&**host, Endpoint::Token, call)
         .await
         .map_err(|error| Refusal::unexpected("token_endpoint_unreachable", error.to_string()))?;
     let received = host.now();
     let tokens = token::read_answer(&answer).map_err(|error| match show {
-        Show::Client(..) => error.of_caller(),
+        Show::Client(..) | Show::Assertion(..) => error.of_caller(),
         _ => Refusal::from(&error),
     })?;
     let replayed = token::replayed(&policy.config.token.replay, grant, &answer.headers);
+    // The provider took it, so it is as it says.
+    let asserted = match show {
+        Show::Assertion(assertion, _) => claims_of(assertion.expose()),
+        _ => None,
+    };
+    let issuer = asserted
+        .as_ref()
+        .and_then(|claims| claims.get("iss")?.as_str());
     let (client, audience) = match show {
-        Show::Client(id, _) => (policy.config.clients.first(), id.as_str()),
+        Show::Client(id, _) | Show::Assertion(_, Some((id, _))) => {
+            (policy.config.clients.first(), id.as_str())
+        }
+        Show::Assertion(_, None) => (policy.config.clients.first(), issuer.unwrap_or_default()),
         Show::Password(..) | Show::RefreshToken(_) => (client, client_id(client)),
     };
     let given = Given {
@@ -300,6 +373,9 @@ async fn fetch(
         session.refresh_token = Some(token.expose().to_owned());
     }
     let end = session.access_expires.map(Time::of_seconds);
+    // What an assertion brought is nobody's any more when it has ended.
+    let asserted = asserted.and_then(|claims| date(&claims, "exp").ok().flatten());
+    let end = end.into_iter().chain(asserted).min();
     let until = keep_until(&policy.config.caching, end, host.now());
     let granted = Granted {
         session,

@@ -3,10 +3,15 @@
 //! Their `Debug` prints no value: cookies, tokens and secrets are among them.
 
 use std::fmt;
+use std::rc::Rc;
 
 use url::Url;
 
 use super::{Headers, strip_controls};
+use crate::account::Account;
+
+/// A header's name and value.
+pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// Our own reply to the client.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +22,33 @@ pub struct Response {
     pub headers: Vec<(&'static str, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+    /// What a client of gRPC gets in the place of status and body.
+    pub grpc: Option<GrpcStatus>,
+    /// What the operator learns of it.
+    pub account: Account,
+}
+
+/// A status of gRPC (its "Status codes and their use in gRPC"), and the words for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcStatus {
+    /// The number.
+    pub code: u8,
+    /// The message.
+    pub message: String,
+}
+
+impl GrpcStatus {
+    /// The message as a header has it (gRPC over HTTP2, "Status-Message").
+    pub fn encoded(&self) -> String {
+        let mut out = String::new();
+        for byte in self.message.bytes() {
+            match byte {
+                b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+                _ => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        out
+    }
 }
 
 impl Response {
@@ -26,6 +58,16 @@ impl Response {
             status,
             headers: vec![("cache-control", b"no-store".to_vec())],
             body: Vec::new(),
+            grpc: None,
+            account: Account::default(),
+        }
+    }
+
+    /// An empty reply that caches may keep: it holds nobody's secret.
+    pub fn cacheable(status: u16, cache_control: &'static [u8]) -> Response {
+        Response {
+            headers: vec![("cache-control", cache_control.to_vec())],
+            ..Response::new(status)
         }
     }
 
@@ -72,23 +114,48 @@ pub struct Downstream {
     pub refresh_mark: Option<[u8; 32]>,
     /// Other headers, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The same, shared with the verdict.
+    pub told: Option<Rc<[Pair]>>,
+    /// Names that only we set: the upstream's own headers of these names go, whether we have a value or not.
+    pub owned: Option<Rc<[String]>>,
 }
 
 impl Downstream {
+    /// Adds headers of which nothing is told yet.
+    pub fn add(&mut self, headers: Vec<Pair>) {
+        for (name, value) in headers {
+            let told = self.added().any(|(own, _)| own == name);
+            if !told && let Ok(name) = String::from_utf8(name) {
+                self.headers.push((name, value));
+            }
+        }
+    }
+
     /// Nothing to add.
     pub fn is_empty(&self) -> bool {
-        self.cookies.is_empty() && self.headers.is_empty()
+        self.cookies.is_empty() && self.headers.is_empty() && self.told.is_none()
+    }
+
+    /// The names whose headers go from the upstream's response, before anything is added.
+    pub fn stripped(&self) -> impl Iterator<Item = &str> {
+        self.owned
+            .iter()
+            .flat_map(|names| names.iter())
+            .map(String::as_str)
     }
 
     /// The headers to add to an upstream's response, once [`Downstream::CACHE_CONTROL`] stands there.
-    pub fn added(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn added(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let cookies = self.cookies.iter();
-        let cookies = cookies.map(|cookie| ("set-cookie", cookie.as_bytes()));
+        let cookies = cookies.map(|cookie| (&b"set-cookie"[..], cookie.as_bytes()));
         let headers = self.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
-        std::iter::once(("vary", VARY))
+        let headers = headers.map(|(name, value)| (name.as_bytes(), value.as_slice()));
+        let told = self.told.iter().flat_map(|told| told.iter());
+        let told = told.map(|(name, value)| (name.as_slice(), value.as_slice()));
+        std::iter::once((&b"vary"[..], VARY))
             .chain(cookies)
             .chain(headers)
+            .chain(told)
     }
 
     /// Headers by which a cache between would keep such a response all the same (RFC 9213, and Akamai's

@@ -8,11 +8,13 @@ mod headers;
 mod message;
 mod page;
 mod query;
+mod readings;
 mod request;
 
 pub use body::{Body, MAX_BODY};
 pub use cookies::{cookie_names, cookie_values, without_cookies};
 pub use headers::{Headers, same_name, strip_controls};
-pub use message::{Answer, Call, Downstream, Response};
+pub use message::{Answer, Call, Downstream, GrpcStatus, Pair, Response};
 pub use query::{arguments, percent_decode, without_arguments};
+pub use readings::readings;
 pub use request::Request;

@@ -11,6 +11,8 @@ pub struct Request {
     pub headers: Headers,
     /// The body, once it was read.
     pub body: Option<Rc<Body>>,
+    /// The path as the host normalised it for its own routing, where it did.
+    pub host_path: Option<Vec<u8>>,
     /// Which of our clients at the provider it means, by its place in the configuration
     /// ([`crate::oauth::client_choice`]).
     pub client: usize,

@@ -26,6 +26,8 @@ pub struct Jwk {
     pub thumbprint: [u8; 32],
     /// SubjectPublicKeyInfo in DER (RFC 5280 section 4.1), for the host's cryptography.
     pub spki: Vec<u8>,
+    /// The JSON of its required members.
+    canonical: String,
 }
 
 impl Jwk {
@@ -60,7 +62,26 @@ impl Jwk {
             key: material.key,
             thumbprint: Sha256::digest(material.canonical.as_bytes()).into(),
             spki: material.spki,
+            canonical: material.canonical,
         })
+    }
+
+    /// The key as JSON: what it is and what it is called, and nothing of what else the provider wrote there.
+    pub fn public_json(&self) -> String {
+        let mut members: Map<String, Value> =
+            serde_json::from_str(&self.canonical).unwrap_or_default();
+        let names = [
+            ("kid", self.kid.as_deref()),
+            ("x5t", self.x5t.as_deref()),
+            ("x5t#S256", self.x5t_s256.as_deref()),
+            ("alg", self.alg.map(Algorithm::name)),
+            ("use", Some("sig")),
+        ];
+        let named = names
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?))));
+        members.extend(named);
+        Value::Object(members).to_string()
     }
 
     /// Whether a token of this algorithm may have been signed with this key: kind and curve fit, and

@@ -12,7 +12,7 @@ use crate::http::{Answer, Headers};
 pub const MAX_ANSWER: usize = 256 * 1024;
 
 /// Some providers' firewalls refuse calls without one; Envoy sends none.
-pub(super) const USER_AGENT: &str = concat!("oidc-filter/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("oidc-filter/", env!("CARGO_PKG_VERSION"));
 
 /// What an answer holds by its `content-type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -111,6 +111,8 @@ pub enum Callback {
         state: String,
         /// The provider's name for itself (RFC 9207 section 2).
         iss: Option<String>,
+        /// The ID token beside it (OpenID Connect Core 1.0 section 3.3.2.5): nobody verified it yet.
+        id_token: Option<Secret>,
     },
     /// A refusal.
     Error {
@@ -128,7 +130,7 @@ pub enum Callback {
 }
 
 /// The parameters of a callback: the upstream sees none of them.
-pub const PARAMETERS: [&str; 7] = [
+pub const PARAMETERS: [&str; 8] = [
     "code",
     "state",
     "iss",
@@ -136,10 +138,13 @@ pub const PARAMETERS: [&str; 7] = [
     "error",
     "error_description",
     "error_uri",
+    "id_token",
 ];
 
 /// The longest parameter, in bytes.
 const MAX_PARAMETER: usize = 4096;
+/// The longest ID token, in bytes.
+const MAX_ID_TOKEN: usize = 16 << 10;
 /// The longest text of an error that is looked at, in letters.
 const MAX_ERROR: usize = 512;
 /// More values of `state` are not looked at.
@@ -176,15 +181,19 @@ pub fn read_callback(form: &[u8]) -> Result<Callback, Refusal> {
                 format!("the callback has `{own}` twice"),
             ));
         }
-        if value.len() > MAX_PARAMETER {
+        let most = match *own {
+            "id_token" => MAX_ID_TOKEN,
+            _ => MAX_PARAMETER,
+        };
+        if value.len() > most {
             return Err(bad_request(
                 "callback_parameter_too_long",
-                format!("the callback's `{own}` is longer than 4096 bytes"),
+                format!("the callback's `{own}` is longer than {most} bytes"),
             ));
         }
         *place = Some(value);
     }
-    let [code, state, iss, _, error, description, _] = read;
+    let [code, state, iss, _, error, description, _, id_token] = read;
     let [state, iss] = [visible(state, "state")?, visible(iss, "iss")?];
     match (code.filter(|code| !code.is_empty()), error) {
         (Some(_), Some(_)) => Err(bad_request(
@@ -202,6 +211,7 @@ pub fn read_callback(form: &[u8]) -> Result<Callback, Refusal> {
                 code: Secret::new(code),
                 state,
                 iss,
+                id_token: visible(id_token, "id_token")?.map(Secret::new),
             }),
             // Without `state` it is somebody else's code.
             _ => Ok(Callback::None),
@@ -219,7 +229,7 @@ impl Callback {
             Callback::None => return Ok(()),
         };
         match iss {
-            Some(iss) if issuers.accept(iss) => Ok(()),
+            Some(iss) if issuers.accept_of_any_tenant(iss) => Ok(()),
             Some(_) => Err(Refusal::bad_credential(
                 "callback_issuer_mismatch",
                 "the callback's `iss` is not the provider's issuer",

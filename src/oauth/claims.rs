@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use crate::config::Config;
+pub use crate::config::same_issuer;
+use crate::config::{Config, issuer_means};
 use crate::failure::Refusal;
 use crate::host::Time;
 
@@ -36,20 +37,24 @@ impl<'a> Issuers<'a> {
         }
     }
 
-    /// Whether this issuer counts.
-    pub fn accept(&self, issuer: &str) -> bool {
-        if self.allowed.is_empty() {
-            return !self.compare || same_issuer(issuer, self.expected);
-        }
-        self.allowed
-            .iter()
-            .any(|allowed| same_issuer(issuer, allowed))
+    /// Whether this issuer of a token counts. `claims` are the token's: where the expected issuer has a
+    /// [`crate::config::TENANT`], its `tid` says which.
+    pub fn accept(&self, issuer: &str, claims: &Value) -> bool {
+        let own = claims.get("tid").and_then(Value::as_str);
+        self.any(|expected| issuer_means(expected, issuer, |tenant| own == Some(tenant)))
     }
-}
 
-/// Issuers compare byte for byte, but for one trailing slash (specification section 7.2).
-pub fn same_issuer(a: &str, b: &str) -> bool {
-    a.strip_suffix('/').unwrap_or(a) == b.strip_suffix('/').unwrap_or(b)
+    /// Whether an issuer counts that no token stands behind: that of a callback, or of a session of ours.
+    pub fn accept_of_any_tenant(&self, issuer: &str) -> bool {
+        self.any(|expected| issuer_means(expected, issuer, |_| true))
+    }
+
+    fn any(&self, fits: impl Fn(&str) -> bool) -> bool {
+        if self.allowed.is_empty() {
+            return !self.compare || fits(self.expected);
+        }
+        self.allowed.iter().any(|allowed| fits(allowed))
+    }
 }
 
 /// A NumericDate, as a number or (Kong 3.13) as a string of one.
@@ -102,11 +107,45 @@ mod tests {
             expected: "https://a",
             compare,
         };
-        assert!(with(&[], true).accept("https://a/"));
-        assert!(!with(&[], true).accept("https://b"));
-        assert!(with(&[], false).accept("https://b"), "C11");
-        assert!(with(&allowed, true).accept("https://b"));
-        assert!(!with(&allowed, false).accept("https://a"), "C11");
+        let none = json!({});
+        assert!(with(&[], true).accept("https://a/", &none));
+        assert!(!with(&[], true).accept("https://b", &none));
+        assert!(with(&[], false).accept("https://b", &none), "C11");
+        assert!(with(&allowed, true).accept("https://b", &none));
+        assert!(!with(&allowed, false).accept("https://a", &none), "C11");
+    }
+
+    #[test]
+    fn an_issuer_for_many_tenants_means_the_one_that_the_token_names() {
+        let issuers = Issuers {
+            allowed: &[],
+            expected: "https://a/{tenantid}/v2.0",
+            compare: true,
+        };
+        let of = |tid| json!({ "tid": tid });
+        assert!(issuers.accept("https://a/t-1/v2.0", &of("t-1")));
+        assert!(issuers.accept("https://a/t-1/v2.0/", &of("t-1")));
+        for (issuer, tid) in [
+            ("https://a/t-1/v2.0", "t-2"),
+            ("https://a/t-1/v1.0", "t-1"),
+            ("https://b/t-1/v2.0", "t-1"),
+            ("https://a/t-1/x/v2.0", "t-1/x"),
+            ("https://a//v2.0", ""),
+            ("https://a/{tenantid}/v2.0", "{tenantid}"),
+        ] {
+            assert!(!issuers.accept(issuer, &of(tid)), "{issuer}");
+        }
+        assert!(!issuers.accept("https://a/t-1/v2.0", &json!({})));
+        assert!(issuers.accept_of_any_tenant("https://a/t-1/v2.0"));
+        assert!(!issuers.accept_of_any_tenant("https://b/t-1/v2.0"));
+        // One tenant of many.
+        let allowed = ["https://a/t-1/v2.0".to_owned()];
+        let one = Issuers {
+            allowed: &allowed,
+            ..issuers
+        };
+        assert!(one.accept("https://a/t-1/v2.0", &of("t-1")));
+        assert!(!one.accept("https://a/t-2/v2.0", &of("t-2")));
     }
 
     #[test]

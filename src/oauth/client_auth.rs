@@ -74,6 +74,11 @@ impl fmt::Debug for Proof<'_> {
 }
 
 impl<'a> Credentials<'a> {
+    /// How it proves itself, by the name that providers announce (RFC 8414 section 2).
+    pub fn method_name(&self) -> &'static str {
+        self.method.name()
+    }
+
     /// Those of one of our clients. `None` where the configuration gives it no id.
     ///
     /// The method (specification section 6): that of the endpoint, else the client's, else the first

@@ -25,6 +25,9 @@ pub struct IdTokenRules<'a> {
     pub access_token: Option<&'a str>,
     /// The code that it came for, for `c_hash`.
     pub code: Option<&'a str>,
+    /// The `state` beside which it came through the browser: then it must bind the code, and must not bind another
+    /// `state` (section 3.3.2.11; FAPI 1.0 Advanced section 5.1.1). `None`: it came from the token endpoint.
+    pub state: Option<&'a str>,
     /// The greatest age of the login, in seconds.
     pub max_age: Option<u64>,
     /// The clocks' tolerated difference, in seconds.
@@ -55,9 +58,31 @@ pub fn check_claims(
     }
     check_hash(jws.header.alg, claims, "at_hash", rules.access_token)?;
     check_hash(jws.header.alg, claims, "c_hash", rules.code)?;
+    check_hash(jws.header.alg, claims, "s_hash", rules.state)?;
+    if rules.state.is_some() && claims.get("c_hash").is_none() {
+        return Err(missing("c_hash"));
+    }
     check_age(claims, rules, now)?;
     check_domain(claims, rules.domains)?;
     Ok(end)
+}
+
+/// Checks that the ID token from the token endpoint is about the same login as the one that came through the
+/// browser (section 3.3.3.6).
+pub fn check_same_login(front: &Value, back: &Value) -> Result<(), Refusal> {
+    let text = |claims: &Value, name: &str| {
+        let value = claims.get(name).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    let same = same_issuer(&text(front, "iss"), &text(back, "iss"))
+        && text(front, "sub") == text(back, "sub");
+    if same {
+        return Ok(());
+    }
+    Err(refused(
+        "id_tokens_differ",
+        "the ID tokens of the two endpoints are about different people".to_owned(),
+    ))
 }
 
 /// Checks that an ID token from a refresh is about the same login as the one before (OpenID Connect
@@ -115,7 +140,7 @@ fn check_type(jws: &Jws<'_>) -> Result<(), Refusal> {
 
 fn check_issuer(claims: &Value, rules: &IdTokenRules<'_>) -> Result<(), Refusal> {
     match claims.get("iss").and_then(Value::as_str) {
-        Some(issuer) if !issuer.is_empty() && rules.issuers.accept(issuer) => Ok(()),
+        Some(issuer) if !issuer.is_empty() && rules.issuers.accept(issuer, claims) => Ok(()),
         Some(_) => Err(refused(
             "issuer_not_allowed",
             "`iss` is not the provider's issuer".to_owned(),

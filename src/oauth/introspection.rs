@@ -165,7 +165,7 @@ pub fn introspected_in_jwt(
         ));
     }
     let iss = claims.get("iss").and_then(Value::as_str);
-    if !iss.is_some_and(|iss| rules.issuers.accept(iss)) {
+    if !iss.is_some_and(|iss| rules.issuers.accept(iss, claims)) {
         return Err(unreadable("is a JWT of another issuer"));
     }
     if !is_for(claims, rules.client_id) {

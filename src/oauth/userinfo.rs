@@ -172,7 +172,9 @@ pub fn userinfo_in_jwt(
     members.retain(|_, value| !value.is_null());
     let info = userinfo(members)?;
     if let Some(iss) = info.claims.get("iss")
-        && !iss.as_str().is_some_and(|iss| issuers.accept(iss))
+        && !iss
+            .as_str()
+            .is_some_and(|iss| issuers.accept(iss, &info.claims))
     {
         return Err(unreadable("is a JWT of another issuer"));
     }

@@ -5,9 +5,9 @@ use url::Url;
 
 use super::KeySet;
 use super::metadata::{Document, Metadata};
-use crate::config::{Clusters, IssuerCheck, Provider as Settings};
+use crate::config::{Clusters, IssuerCheck, Provider as Settings, issuer_means};
 use crate::failure::Refusal;
-use crate::host::{CallError, Counter, Host, Level};
+use crate::host::{self, CallError, Counter, Endpoint, Host, Level};
 use crate::http::Call;
 use crate::jose::JwkSet;
 
@@ -69,7 +69,8 @@ async fn discover(
 ) -> Result<Document, Refusal> {
     host.count(Counter::DiscoveryFetched);
     let url = settings.issuer.discovery_url();
-    let body = get(settings, clusters, host, url, &settings.discovery_headers).await?;
+    let headers = &settings.discovery_headers;
+    let body = get(settings, clusters, host, Endpoint::Discovery, url, headers).await?;
     if body.len() > MAX_METADATA {
         return Err(Refusal::unexpected(
             "discovery_unreadable",
@@ -90,6 +91,13 @@ async fn discover(
     let expected = settings.issuer.identifier.trim_end_matches('/');
     match &document.issuer {
         Some(issuer) if issuer.trim_end_matches('/') == expected => {}
+        // Microsoft's `common` and its like: the tokens say which tenant.
+        Some(issuer) if issuer_means(issuer, expected, |_| true) => {
+            if settings.issuers_allowed.is_empty() {
+                let line = "oidc-filter: every_tenant: the metadata are those of many tenants, and all of them may come in; name some in `issuers_allowed`";
+                host.log(Level::Warn, line);
+            }
+        }
         other => {
             let named = other
                 .as_deref()
@@ -153,7 +161,7 @@ async fn jwks(
     url: &Url,
 ) -> Result<JwkSet, Refusal> {
     host.count(Counter::JwksFetched);
-    let body = get(settings, clusters, host, url, &[]).await?;
+    let body = get(settings, clusters, host, Endpoint::Jwks, url, &[]).await?;
     let set = JwkSet::parse(&body).map_err(|error| {
         Refusal::unexpected("jwks_unreadable", format!("{url} is no key set: {error}"))
     })?;
@@ -175,6 +183,7 @@ async fn get(
     settings: &Settings,
     clusters: &Clusters,
     host: &dyn Host,
+    endpoint: Endpoint,
     url: &Url,
     headers: &[(String, crate::config::Secret)],
 ) -> Result<Vec<u8>, Refusal> {
@@ -193,14 +202,14 @@ async fn get(
         call.headers.push((name.clone(), value.expose().to_owned()));
     }
     let (began, timeout) = (host.now(), u64::from(settings.timeout_ms));
-    let mut answer = host.call(call.clone()).await;
+    let mut answer = host::call(host, endpoint, call.clone()).await;
     let spent = host.now().since(began);
     // A connection that the provider had closed breaks at once. What breaks late was cut off by its time,
     // and both calls together take no longer than one may.
     if matches!(answer, Err(CallError::NoAnswer(_))) && spent.saturating_mul(2) < timeout {
         host.count(Counter::CallRetried);
         call.timeout = u32::try_from(timeout.saturating_sub(spent)).unwrap_or(u32::MAX);
-        answer = host.call(call).await;
+        answer = host::call(host, endpoint, call).await;
     }
     match answer {
         Ok(answer) if answer.status == 200 => Ok(answer.body),

@@ -1,6 +1,7 @@
 //! The keys that one fetch brought, and what was learned beside them.
 
 use super::Metadata;
+use crate::account::shown;
 use crate::host::Time;
 use crate::jose::{Algorithm, Jwk, JwkSet, JwsHeader};
 
@@ -40,6 +41,24 @@ impl KeySet {
     /// Whether a key is still there.
     pub fn holds(&self, thumbprint: &[u8; 32]) -> bool {
         self.thumbprints().any(|own| own == thumbprint)
+    }
+
+    /// The key of this thumbprint.
+    pub fn key(&self, thumbprint: &[u8; 32]) -> Option<&Jwk> {
+        let keys = self.sets.iter().flat_map(|set| set.keys.iter());
+        keys.into_iter().find(|key| key.thumbprint == *thumbprint)
+    }
+
+    /// The names of the keys, for the log; of those that have none, the number.
+    pub fn ids(&self) -> String {
+        let keys = || self.sets.iter().flat_map(|set| &set.keys);
+        let named = keys().filter_map(|key| shown(key.kid.as_deref()?));
+        let mut ids: Vec<String> = named.collect();
+        let nameless = keys().count().saturating_sub(ids.len());
+        if nameless > 0 {
+            ids.push(format!("{nameless} without kid"));
+        }
+        ids.join(", ")
     }
 
     /// Whether both hold the same keys.

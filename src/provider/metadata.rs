@@ -22,6 +22,9 @@ pub(super) struct Document {
     introspection_endpoint_auth_methods_supported: Option<Value>,
     id_token_signing_alg_values_supported: Option<Value>,
     response_modes_supported: Option<Value>,
+    response_types_supported: Option<Value>,
+    grant_types_supported: Option<Value>,
+    scopes_supported: Option<Value>,
     authorization_response_iss_parameter_supported: Option<Value>,
 }
 
@@ -55,6 +58,12 @@ pub struct Metadata {
     pub id_token_signing_alg_values_supported: Option<Vec<String>>,
     /// How answers may come back. `None`: not said.
     pub response_modes_supported: Option<Vec<String>>,
+    /// What a login may ask for. `None`: not said.
+    pub response_types_supported: Option<Vec<String>>,
+    /// What may be exchanged for tokens. `None`: not said.
+    pub grant_types_supported: Option<Vec<String>>,
+    /// Scopes; a provider need not list all. `None`: not said.
+    pub scopes_supported: Option<Vec<String>>,
     /// Whether every callback has `iss` (RFC 9207 section 3).
     pub authorization_response_iss_parameter_supported: bool,
 }
@@ -103,6 +112,9 @@ impl Metadata {
                 document.id_token_signing_alg_values_supported,
             ),
             response_modes_supported: texts(document.response_modes_supported),
+            response_types_supported: texts(document.response_types_supported),
+            grant_types_supported: texts(document.grant_types_supported),
+            scopes_supported: texts(document.scopes_supported),
             authorization_response_iss_parameter_supported: document
                 .authorization_response_iss_parameter_supported
                 == Some(Value::Bool(true)),

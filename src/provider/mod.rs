@@ -137,7 +137,12 @@ impl Provider {
     }
 
     fn is_same_as(&self, other: &Provider) -> bool {
-        self.settings == other.settings && self.clusters == other.clusters && self.ttl == other.ttl
+        // Whose word counts is each policy's to say; the keys are the same.
+        let keys = |provider: &Provider| Settings {
+            issuers_allowed: Vec::new(),
+            ..provider.settings.clone()
+        };
+        keys(self) == keys(other) && self.clusters == other.clusters && self.ttl == other.ttl
     }
 
     /// The keys as they are now, without asking anybody.
@@ -289,7 +294,16 @@ impl Provider {
         match fetched {
             Ok(keys) => {
                 *self.last_error.borrow_mut() = None;
+                let before = self.current().map(|keys| keys.generation);
                 self.keep(keys, number);
+                if let Some(keys) = self
+                    .current()
+                    .filter(|keys| before != Some(keys.generation))
+                {
+                    let (name, ids) = (&self.name, keys.ids());
+                    let line = format!("oidc-filter: keys_in_force: provider {name}: {ids}");
+                    host.log(Level::Info, &line);
+                }
             }
             Err(refusal) => {
                 host.count(Counter::FetchFailed);

@@ -63,6 +63,21 @@ pub async fn with_key(
     }
 }
 
+/// The key among these that signed a token, if any did: nobody is asked for others.
+pub fn signer_among<'a>(host: &dyn Host, keys: &'a KeySet, jws: &Jws<'_>) -> Option<&'a Jwk> {
+    if jws.header.alg.is_symmetric() {
+        return None;
+    }
+    let mut found = any_good(host, jws, keys.named(&jws.header));
+    if found == Found::NoKey {
+        found = any_good(host, jws, keys.fitting(jws.header.alg));
+    }
+    match found {
+        Found::Good(thumbprint) => keys.key(&thumbprint),
+        Found::NoneGood | Found::NoKey => None,
+    }
+}
+
 fn invalid() -> Refusal {
     Refusal::bad_credential("signature_invalid", "the signature is not good")
 }

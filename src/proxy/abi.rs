@@ -354,8 +354,14 @@ pub fn http_call(
     Status(status).ok().map(|()| token)
 }
 
-/// Answers the client instead of the upstream.
-pub fn send_response(status: u16, headers: &[(&[u8], &[u8])], body: &[u8]) -> Result<(), Status> {
+/// Answers the client instead of the upstream. Envoy makes a status of gRPC of it for clients of gRPC: `grpc`, or
+/// the one that it takes to be nearest.
+pub fn send_response(
+    status: u16,
+    headers: &[(&[u8], &[u8])],
+    body: &[u8],
+    grpc: Option<u8>,
+) -> Result<(), Status> {
     let headers = serialize(headers);
     // SAFETY: live pointers with their sizes; the host only reads.
     let answered = unsafe {
@@ -367,7 +373,7 @@ pub fn send_response(status: u16, headers: &[(&[u8], &[u8])], body: &[u8]) -> Re
             body.len(),
             headers.as_ptr(),
             headers.len(),
-            -1,
+            grpc.map_or(-1, i32::from),
         )
     };
     Status(answered).ok()

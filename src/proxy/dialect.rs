@@ -75,11 +75,18 @@ impl Dialect {
 /// Kong's `:path` is decoded: a `%3F` in it would look like the beginning of the query. The raw target
 /// stands in a variable, without which nothing can be decided there.
 pub fn request(dialect: Dialect, mut headers: Headers) -> Option<Request> {
+    let mut host_path = None;
     if dialect == Dialect::Kong {
         let target = abi::property(b"ngx.request_uri").ok()?;
+        let normalised = headers.first(":path").unwrap_or_default();
+        let path = normalised.split(|byte| *byte == b'?').next();
+        host_path = path.filter(|path| !path.is_empty()).map(<[u8]>::to_vec);
         headers.replace_first(":path", &target);
     }
-    Some(Request::new(headers))
+    Some(Request {
+        host_path,
+        ..Request::new(headers)
+    })
 }
 
 /// How the client reached us: on Envoy by its headers and the peer's address, on Kong by its variables,

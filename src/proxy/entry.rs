@@ -69,8 +69,10 @@ pub fn configure(root: u32, size: usize) -> bool {
 /// Why this host cannot do without `session_secret`, where cookies are sealed and none is set. On Envoy
 /// one can be made for all workers, if they share data that nobody else writes.
 fn missing_secret(dialect: Dialect, config: &Config) -> Option<ConfigError> {
-    let seals = config.methods.has(AuthMethod::Session)
-        || config.methods.has(AuthMethod::AuthorizationCode);
+    let seals = config.all().any(|config| {
+        let methods = &config.methods;
+        methods.has(AuthMethod::Session) || methods.has(AuthMethod::AuthorizationCode)
+    });
     if !seals || config.session.secret.is_some() {
         return None;
     }
@@ -180,7 +182,7 @@ fn deny_unknown(world: &World) -> u32 {
         Level::Error,
         "oidc-filter: unknown_context: a callback for a context never created",
     );
-    let _ = abi::send_response(500, &[], b"");
+    let _ = abi::send_response(500, &[], b"", None);
     stream::PAUSE
 }
 

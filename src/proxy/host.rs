@@ -9,8 +9,8 @@ use super::dialect::{self, Dialect};
 use super::stream::Stream;
 use super::world::{Root, world};
 use crate::host::{
-    Abilities, BodyError, CallError, Connection, Counter, Host, Level, NoRandomness, SharedError,
-    SignatureCheck, Task, Time,
+    Abilities, BodyError, CallError, Connection, Counter, Host, Level, NoRandomness, Series,
+    SharedError, SignatureCheck, Task, Time,
 };
 use crate::http::{Answer, Call, Request};
 use crate::jose::probe;
@@ -146,6 +146,17 @@ impl Host for Door {
         dialect::connection(dialect(), request)
     }
 
+    fn service_id(&self) -> Option<String> {
+        match dialect() {
+            Dialect::Envoy => None,
+            // Only a request has one: elsewhere the property is refused.
+            Dialect::Kong => abi::property(b"kong.service_id")
+                .ok()
+                .and_then(|id| String::from_utf8(id).ok())
+                .filter(|id| !id.is_empty()),
+        }
+    }
+
     fn abilities(&self) -> Abilities {
         let envoy = dialect() == Dialect::Envoy;
         Abilities {
@@ -164,6 +175,10 @@ impl Host for Door {
 
     fn count(&self, counter: Counter) {
         world(|world| world.count(counter));
+    }
+
+    fn tally(&self, series: Series) {
+        world(|world| world.tally(series));
     }
 }
 

@@ -10,10 +10,11 @@ use super::dialect::{self, Dialect, Poison};
 use super::executor::{self, Owner};
 use super::host::Door;
 use super::world::{Root, World, world};
+use crate::account::Account;
 use crate::authz::Admission;
 use crate::engine::{self, Decision, Step};
 use crate::flow::refresh;
-use crate::host::{BodyError, Level, Task, Time};
+use crate::host::{BodyError, Level, Series, Task, Time};
 use crate::http::{Downstream, Headers, MAX_BODY, Response};
 use crate::policy::Policy;
 use crate::upstream::{Edits, QueryEdit};
@@ -102,20 +103,25 @@ impl Stream {
             .and_then(Headers::from_serialized)
             .and_then(|headers| dialect::request(world.dialect(), headers));
         let Some(request) = request else {
-            return self.fail(world, "headers_unreadable: the host gave no headers");
+            return self.fail(world, "headers_unreadable", "the host gave no headers");
         };
         self.grpc.set(request.is_grpc());
         let Some(policy) = self.root.policy() else {
             return self.fail(
                 world,
-                "not_configured: the configuration was refused (see the log at start)",
+                "not_configured",
+                "the configuration was refused (see the log at start)",
             );
         };
         *self.policy.borrow_mut() = Some(policy.clone());
         if world.dialect() == Dialect::Kong && request.headers.len() >= KONG_HEADER_LIMIT {
             // Kong cuts the list there: what lies behind could be a forged identity.
-            self.reply(Response::new(431));
-            return PAUSE;
+            let code = "too_many_headers";
+            let line = format!(
+                "oidc-filter: {code}: Kong shows no more than {KONG_HEADER_LIMIT} header fields"
+            );
+            world.log(Level::Info, &line);
+            return self.refuse(world, code, Response::new(431));
         }
         if end || world.dialect() == Dialect::Kong && announces_no_body(&request.headers) {
             self.hold.borrow_mut().over = true;
@@ -179,7 +185,7 @@ impl Stream {
         // Trailers know no watermark.
         let answer = self.on_body(world, size, true).min(PAUSE);
         if self.phase.get() != Phase::Replied && !self.strip_trailers() {
-            return self.fail(world, "trailers_not_stripped: the host refused an edit");
+            return self.fail(world, "trailers_not_stripped", "the host refused an edit");
         }
         answer
     }
@@ -210,7 +216,14 @@ impl Stream {
             // While the upstream thought, another request got a newer session.
             downstream.cookies.clear();
         }
-        if self.phase.get() != Phase::Forwarded || downstream.is_empty() {
+        if self.phase.get() != Phase::Forwarded {
+            return GO_ON;
+        }
+        // What only we say of the client must not come from the upstream, also where we have nothing to say.
+        for name in downstream.stripped() {
+            let _ = abi::remove_header(abi::Map::Response, name.as_bytes());
+        }
+        if downstream.is_empty() {
             return GO_ON;
         }
         let status = abi::header(abi::Map::Response, b":status").unwrap_or_default();
@@ -228,7 +241,7 @@ impl Stream {
         }
         let mut added = downstream
             .added()
-            .map(|(name, value)| abi::add_header(abi::Map::Response, name.as_bytes(), value));
+            .map(|(name, value)| abi::add_header(abi::Map::Response, name, value));
         if private.is_err() || added.any(|written| written.is_err()) {
             world.log(
                 Level::Warn,
@@ -316,7 +329,8 @@ impl Stream {
                             self.abandon(world);
                             return self.fail(
                                 world,
-                                "not_poisoned: this host cannot be kept from going on",
+                                "not_poisoned",
+                                "this host cannot be kept from going on",
                             );
                         }
                     }
@@ -345,6 +359,20 @@ impl Stream {
         }
     }
 
+    /// Keeps what the access log may tell of this request: Envoy's filter state, or what Kong's plugins share.
+    /// A request goes its way also where the host does not take it.
+    fn tell(&self, account: &Account) {
+        let kong = world(World::dialect) == Dialect::Kong;
+        for (name, value) in account.told() {
+            let _ = if kong {
+                let path = format!("kong.ctx.shared.{name}");
+                abi::set_property(path.as_bytes(), value.as_bytes())
+            } else {
+                abi::set_property(name.as_bytes(), value.as_bytes())
+            };
+        }
+    }
+
     /// The one place where a request is let go on. It takes the proof by value.
     fn forward(&self, _admission: Admission, edits: Edits) {
         let waiting = self.phase.get();
@@ -352,7 +380,8 @@ impl Stream {
             world(|world| {
                 self.fail(
                     world,
-                    "forward_while_calling: a decision came before its call ended",
+                    "forward_while_calling",
+                    "a decision came before its call ended",
                 )
             });
             return;
@@ -366,12 +395,14 @@ impl Stream {
                 let status = status.0;
                 self.fail(
                     world,
-                    &format!("headers_not_written: the host refused an edit (status {status})"),
+                    "headers_not_written",
+                    &format!("the host refused an edit (status {status})"),
                 )
             });
             return;
         }
         *self.downstream.borrow_mut() = edits.downstream;
+        self.tell(&edits.account);
         self.phase.set(Phase::Forwarded);
         if waiting == Phase::Paused && world(World::dialect) == Dialect::Envoy {
             // Kong goes on by itself when this callback returns.
@@ -380,17 +411,24 @@ impl Stream {
     }
 
     /// Answers 500 for a reason that stands in the log, and says what the callback answers then.
-    fn fail(&self, world: &World, reason: &str) -> u32 {
-        world.log(Level::Error, &format!("oidc-filter: {reason}"));
-        self.reply(engine::unexpected(self.grpc.get()));
+    fn fail(&self, world: &World, code: &'static str, reason: &str) -> u32 {
+        world.log(Level::Error, &format!("oidc-filter: {code}: {reason}"));
+        self.refuse(world, code, engine::unexpected(self.grpc.get()))
+    }
+
+    fn refuse(&self, world: &World, code: &'static str, mut reply: Response) -> u32 {
+        world.tally(Series::Results(None, code));
+        reply.account.code = code;
+        self.reply(reply);
         PAUSE
     }
 
     fn reply(&self, reply: Response) {
         self.phase.set(Phase::Replied);
+        self.tell(&reply.account);
         // Kong keeps the last of several copies in a reply, but all that the response map holds before.
         let kong = world(World::dialect) == Dialect::Kong;
-        let (before, headers): (Vec<_>, Vec<_>) = reply
+        let (before, mut headers): (Vec<_>, Vec<_>) = reply
             .headers
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_slice()))
@@ -398,7 +436,22 @@ impl Stream {
         for (name, value) in before {
             let _ = abi::add_header(abi::Map::Response, name, value);
         }
-        let _ = abi::send_response(reply.status, &headers, &reply.body);
+        let _ = match &reply.grpc {
+            None => abi::send_response(reply.status, &headers, &reply.body, None),
+            // Envoy writes the body into `grpc-message`, where the request is one of gRPC for it, too.
+            Some(grpc) if !kong => {
+                let message = grpc.message.as_bytes();
+                abi::send_response(reply.status, &headers, message, Some(grpc.code))
+            }
+            // Kong sends what it is told: 200 and the status as a header ("Trailers-Only").
+            Some(grpc) => {
+                let (code, message) = (grpc.code.to_string(), grpc.encoded());
+                headers.push((b"content-type", b"application/grpc"));
+                headers.push((b"grpc-status", code.as_bytes()));
+                headers.push((b"grpc-message", message.as_bytes()));
+                abi::send_response(200, &headers, b"", None)
+            }
+        };
     }
 }
 
@@ -498,8 +551,8 @@ pub fn end_hopeless_holds(world: &World) {
             stream.abandon(world);
             stream.fail(
                 world,
-                "body_never_came: set `allow_on_headers_stop_iteration: true` in the filter's \
-                 configuration of Envoy",
+                "body_never_came",
+                "set `allow_on_headers_stop_iteration: true` in the filter's configuration of Envoy",
             );
         }
     }

@@ -10,7 +10,7 @@ use super::dialect::Dialect;
 use super::executor::{Executor, Owner};
 use super::host::Door;
 use super::stream::Stream;
-use crate::host::{Counter, Host, Level, Task};
+use crate::host::{Counter, Host, Level, Series, Task};
 use crate::policy::{Policy, Shared};
 
 /// A job that no request waits for.
@@ -26,6 +26,7 @@ pub struct World {
     /// The tasks of this worker.
     pub executor: Executor,
     counters: OnceCell<Vec<Counted>>,
+    series: RefCell<Vec<(Series, Counted)>>,
     host_verifies: OnceCell<bool>,
     /// Whether any body callback ever came while a request was held for its body.
     pub saw_held_body: Cell<bool>,
@@ -44,6 +45,20 @@ pub fn world<T>(step: impl FnOnce(&World) -> T) -> T {
 struct Counted {
     id: Option<u32>,
     since_tick: Cell<i64>,
+}
+
+impl Counted {
+    fn add(&self, by: i64) {
+        self.since_tick
+            .set(self.since_tick.get().saturating_add(by));
+    }
+
+    fn write(&self) {
+        let by = self.since_tick.replace(0);
+        if let (Some(id), true) = (self.id, by > 0) {
+            abi::increment(id, by);
+        }
+    }
 }
 
 /// Hashes a context id to itself: the host chose it, no stranger did.
@@ -210,19 +225,38 @@ impl World {
             .get()
             .and_then(|all| all.get(counter as usize));
         if let Some(counted) = counted {
-            counted
-                .since_tick
-                .set(counted.since_tick.get().saturating_add(1));
+            counted.add(1);
+        }
+    }
+
+    /// The same for a counter of a series, which is made on the tick after its first use.
+    pub fn tally(&self, series: Series) {
+        if self.dialect() != Dialect::Envoy {
+            return;
+        }
+        let mut all = self.series.borrow_mut();
+        match all.iter().find(|(own, _)| *own == series) {
+            Some((_, counted)) => counted.add(1),
+            None => {
+                let counted = Counted {
+                    id: None,
+                    since_tick: Cell::new(1),
+                };
+                all.push((series, counted));
+            }
         }
     }
 
     /// Tells the host what was counted since the last tick.
     pub fn write_counters(&self) {
         for counted in self.counters.get().into_iter().flatten() {
-            let by = counted.since_tick.replace(0);
-            if let (Some(id), true) = (counted.id, by > 0) {
-                abi::increment(id, by);
+            counted.write();
+        }
+        for (series, counted) in self.series.borrow_mut().iter_mut() {
+            if counted.id.is_none() {
+                counted.id = abi::define_counter(&series.name());
             }
+            counted.write();
         }
     }
 

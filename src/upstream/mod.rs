@@ -1,17 +1,15 @@
 //! What the upstream gets to see: headers to strip, headers to set, the credential hidden.
 
 mod names;
+mod told;
 
-pub use names::OwnedNames;
+pub use names::{OwnedNames, response_names};
+pub use told::{Identity, Told};
 
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
-
-use crate::authz::{claim, text_values};
-use crate::config::{AuthMethod, Config, Fact, Place as Where, TokenHeader};
+use crate::account::Account;
+use crate::config::{Config, Place as Where, TokenHeader};
 use crate::failure::{Kind, Refusal};
 use crate::flow::{Credential, Place, bearer};
 use crate::host::Abilities;
@@ -20,8 +18,7 @@ use crate::http::{
     without_cookies,
 };
 
-/// A header's name and value.
-pub type Pair = (Vec<u8>, Vec<u8>);
+pub use crate::http::Pair;
 
 /// The changes that a forwarded request gets.
 pub struct Edits {
@@ -39,6 +36,8 @@ pub struct Edits {
     pub body: Option<Vec<u8>>,
     /// What the client gets beside the upstream's response.
     pub downstream: Downstream,
+    /// What the operator learns of it.
+    pub account: Account,
 }
 
 /// What happens to the request's query.
@@ -75,6 +74,7 @@ impl Edits {
             as_get: false,
             body: None,
             downstream: Downstream::default(),
+            account: Account::default(),
         };
         edits.hide_cookies(request, &|name| names.owns_cookie(name), abilities)?;
         Ok(edits)
@@ -93,7 +93,15 @@ impl Edits {
             .filter(|_| config.methods.hide_credentials)
             .map(|credential| &credential.place);
         let mut own = Vec::new();
-        let mut keep = None;
+        // Another route may own the name; here it is what the client showed, and it was verified.
+        let mut keep = match credential.map(|credential| &credential.place) {
+            Some(Place::Header(name))
+                if hidden.is_none() && !config.upstream.header_names().any(|own| own == name) =>
+            {
+                Some(name.as_bytes())
+            }
+            _ => None,
+        };
         if let Some((header, credential)) =
             config.upstream.access_token_header.as_ref().zip(credential)
         {
@@ -115,6 +123,7 @@ impl Edits {
             as_get: false,
             body: None,
             downstream: Downstream::default(),
+            account: Account::default(),
         };
         match hidden {
             Some(Place::Header(name)) => {
@@ -148,7 +157,7 @@ impl Edits {
         config: &Config,
         abilities: Abilities,
     ) -> Result<(), Refusal> {
-        if !config.methods.has(AuthMethod::Bearer) {
+        if !config.methods.take_tokens() {
             return Ok(());
         }
         for name in bearer::header_names(config) {
@@ -171,6 +180,37 @@ impl Edits {
             self.query = without_credential(request, &[bearer::ARGUMENT]);
         }
         Ok(())
+    }
+
+    /// Sets these headers as well. What is set already stays: it came from who is believed first.
+    pub fn add(&mut self, headers: Vec<Pair>) {
+        for pair in headers {
+            if !self.set().any(|(own, _)| *own == pair.0) {
+                self.own.push(pair);
+            }
+        }
+    }
+
+    /// Hides what stood in `place` as well as the credential that stood in `first`. A header is hidden by its name
+    /// ([`OwnedNames`]).
+    pub fn hide_as_well(&mut self, request: &Request, first: &Place, place: &Place) {
+        match place {
+            Place::Query(names) => {
+                let mut all = names.clone();
+                if let Place::Query(before) = first {
+                    all.extend(before.iter().cloned());
+                }
+                self.query = without_credential(request, &all);
+            }
+            Place::Body(names) => {
+                let mut all = names.clone();
+                if let Place::Body(before) = first {
+                    all.extend(before.iter().cloned());
+                }
+                self.body = request.body().without(&all);
+            }
+            Place::Header(_) | Place::Cookie(_) | Place::Session => {}
+        }
     }
 
     /// Whether a header of this name is set or goes already.
@@ -238,46 +278,22 @@ impl TokenHeader {
     }
 }
 
-/// The claim headers that a token's claims give (specification section 10.1, "encoding"): a string as
-/// it is, a list of strings joined by comma and space, anything else that is not a plain number or
-/// boolean as JSON in standard Base64. A missing or null claim sets nothing. The first of `sources` that
-/// has a claim gives it.
-pub fn claim_headers(sources: &[&Value], config: &Config) -> Vec<Pair> {
-    config
-        .upstream
-        .claim_headers
-        .iter()
-        .filter_map(|mapping| {
-            let found = sources
-                .iter()
-                .find_map(|claims| claim(claims, &mapping.path));
-            let value = header_value(found?);
-            (!value.is_empty()).then(|| (mapping.name.clone().into_bytes(), value))
-        })
-        .collect()
+/// The headers that tell who somebody is in Kong (specification section 9.1). What is not there sets nothing.
+pub fn consumer_headers(id: &str, username: Option<&str>, custom_id: Option<&str>) -> Vec<Pair> {
+    [
+        ("x-consumer-id", Some(id)),
+        ("x-consumer-username", username),
+        ("x-consumer-custom-id", custom_id),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| text_header(name, value?))
+    .collect()
 }
 
-/// The headers of what is known beside single claims: tokens as they are, documents as JSON (specification
-/// section 10.1). What is not there sets nothing.
-pub fn fact_headers(config: &Config, value: impl Fn(Fact) -> Option<String>) -> Vec<Pair> {
-    let headers = config.upstream.fact_headers.iter();
-    headers
-        .filter_map(|(fact, name)| {
-            let value = strip_controls(value(*fact)?.as_bytes());
-            (!value.is_empty()).then(|| (name.clone().into_bytes(), value))
-        })
-        .collect()
-}
-
-fn header_value(value: &Value) -> Vec<u8> {
-    match value {
-        Value::String(text) => strip_controls(text.as_bytes()),
-        Value::Array(elements) if elements.iter().all(Value::is_string) => {
-            strip_controls(text_values(value).join(", ").as_bytes())
-        }
-        Value::Number(_) | Value::Bool(_) => value.to_string().into_bytes(),
-        _ => STANDARD.encode(value.to_string()).into_bytes(),
-    }
+/// A header with this text. An empty one is none.
+pub fn text_header(name: &str, text: &str) -> Option<Pair> {
+    let value = strip_controls(text.as_bytes());
+    (!value.is_empty()).then(|| (name.as_bytes().to_vec(), value))
 }
 
 /// The client's copies of headers that only we may set, in every spelling.

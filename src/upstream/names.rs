@@ -1,14 +1,17 @@
 //! The header names that only the gateway may set.
 
-use crate::config::{AuthMethod, Config};
+use std::rc::Rc;
+
+use crate::config::{AuthMethod, Config, Place};
 use crate::http::same_name;
 use crate::session::is_piece_of;
 
 /// Names that Kong's plugin and this filter give a meaning to, whatever the configuration says
 /// (specification sections 9 and 10.1).
-const ALWAYS: [&str; 10] = [
+const ALWAYS: [&str; 11] = [
     "x-anonymous-consumer",
     "x-authenticated-groups",
+    "x-authenticated-scope",
     "x-authenticated-userid",
     "session-id",
     "session-audience",
@@ -25,31 +28,46 @@ const PREFIXES: [&str; 2] = ["x-consumer-", "x-credential-"];
 /// All names that are ours, sorted by length so that the hot path compares few.
 pub struct OwnedNames {
     by_length: Vec<Vec<Vec<u8>>>,
-    /// The name of the session cookie, where sessions are on.
-    session_cookie: Option<String>,
+    /// The names of session cookies, where sessions are on.
+    session_cookies: Vec<String>,
     /// What the names of login cookies begin with, where logins are on.
-    login_cookies: Option<String>,
+    login_cookies: Vec<String>,
 }
 
 impl OwnedNames {
-    /// The names that are ours under this configuration.
+    /// The names that are ours under this configuration or one of its routes: an upstream behind several of
+    /// them believes a name that any of them sets.
     pub fn new(config: &Config) -> OwnedNames {
         let mut names = OwnedNames {
             by_length: Vec::new(),
-            session_cookie: config
-                .methods
-                .has(AuthMethod::Session)
-                .then(|| config.session.cookie_name.clone()),
-            login_cookies: config
-                .methods
-                .has(AuthMethod::AuthorizationCode)
-                .then(|| format!("{}_", config.login.cookie.name)),
+            session_cookies: Vec::new(),
+            login_cookies: Vec::new(),
         };
         for name in ALWAYS {
             names.add(name);
         }
-        for name in config.upstream.header_names() {
-            names.add(name);
+        for config in config.all() {
+            // Alone it was verified by nobody; with its access token it has `upstream_id_token_header`.
+            let id_token = config.lookup.id_token.as_ref();
+            let id_token = id_token.filter(|named| named.places.contains(&Place::Header));
+            if let Some(named) = id_token.filter(|_| config.methods.hide_credentials) {
+                names.add(&named.header);
+            }
+            for name in config.upstream.header_names() {
+                names.add(name);
+            }
+            if config.methods.has(AuthMethod::Session) {
+                note(
+                    &mut names.session_cookies,
+                    config.session.cookie_name.clone(),
+                );
+            }
+            if config.methods.has(AuthMethod::AuthorizationCode) {
+                note(
+                    &mut names.login_cookies,
+                    format!("{}_", config.login.cookie.name),
+                );
+            }
         }
         names
     }
@@ -69,10 +87,11 @@ impl OwnedNames {
 
     /// Whether a cookie is one of ours, which no upstream has any business with.
     pub fn owns_cookie(&self, name: &[u8]) -> bool {
-        let session = self.session_cookie.as_deref();
-        let login = self.login_cookies.as_deref();
-        session.is_some_and(|own| is_piece_of(name, own))
-            || login.is_some_and(|prefix| name.starts_with(prefix.as_bytes()))
+        let (sessions, logins) = (&self.session_cookies, &self.login_cookies);
+        sessions.iter().any(|own| is_piece_of(name, own))
+            || logins
+                .iter()
+                .any(|prefix| name.starts_with(prefix.as_bytes()))
     }
 
     fn add(&mut self, name: &str) {
@@ -80,8 +99,30 @@ impl OwnedNames {
             self.by_length
                 .resize_with(name.len().saturating_add(1), Vec::new);
         }
-        if let Some(names) = self.by_length.get_mut(name.len()) {
-            names.push(name.as_bytes().to_vec());
+        let name = name.as_bytes().to_vec();
+        if let Some(names) = self.by_length.get_mut(name.len())
+            && !names.contains(&name)
+        {
+            names.push(name);
         }
+    }
+}
+
+/// The headers of a response that are ours under this configuration; `None` where no field names one.
+pub fn response_names(config: &Config) -> Option<Rc<[String]>> {
+    let facts = config.session.response_headers.iter();
+    let facts = facts.map(|fact| fact.header_name());
+    let names: Vec<String> = config
+        .downstream
+        .header_names()
+        .chain(facts)
+        .map(str::to_owned)
+        .collect();
+    (!names.is_empty()).then(|| Rc::from(names))
+}
+
+fn note(names: &mut Vec<String>, name: String) {
+    if !names.contains(&name) {
+        names.push(name);
     }
 }

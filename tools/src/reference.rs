@@ -94,6 +94,7 @@ fn row(entry: &Entry) -> String {
     };
     let state = match entry.standing {
         Standing::Honoured => "honoured".to_owned(),
+        Standing::Renamed(now) => format!("old name: read as `{now}`, with a warning"),
         Standing::Later => "not built yet".to_owned(),
         Standing::Instead(why) | Standing::Never(why) => format!("refused: {why}"),
     };

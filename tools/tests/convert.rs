@@ -437,8 +437,10 @@ fn each_of_kongs_examples_is_converted_or_refused_by_the_name_of_a_field() {
         for line in ran.stderr.lines() {
             let (_, field) = line.rsplit_once(": config.").expect("a field");
             let name = field.split([':', '[', '.']).next().unwrap_or_default();
+            // The plugin looks into Kong's own tables; a filter has to be told where they are.
+            let told_beside = name == "kong_admin";
             assert!(
-                config.get(name).is_some(),
+                told_beside || config.get(name).is_some(),
                 "{title}: not a field of it: {line}"
             );
             writeln!(all, "    config.{field}").expect("a text");

@@ -49,7 +49,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("sessions in memcached", FILTER, "\"leeway\": 5,", "\"session_storage\": \"memcached\", \"session_memcached_host\": \"cache.example\","),
     mistake("the provider's certificate is not to be verified", FILTER, "\"leeway\": 5,", "\"ssl_verify\": false,"),
     mistake("a proxy to the provider", FILTER, "\"leeway\": 5,", "\"https_proxy\": \"http://proxy.example:3128\","),
-    mistake("a name of the past", FILTER, "\"leeway\": 5,", "\"session_cookie_samesite\": \"Lax\","),
+    mistake("a name of the past", FILTER, "\"leeway\": 5,", "\"session_cookie_lifetime\": 60, \"session_rolling_timeout\": 60,"),
     mistake("names and values that do not pair", FILTER, "[\"x-user\"]", "[\"x-user\", \"x-email\"]"),
     mistake("a header that belongs to the protocol", FILTER, "[\"x-user\"]", "[\"host\"]"),
     mistake("a secret that is too short", FILTER, "nobody-guesses-these-words-that-are-long", "hush"),

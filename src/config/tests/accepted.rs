@@ -16,7 +16,7 @@ fn defaults_are_kongs() {
     assert_eq!(config.provider.rediscovery_lifetime, 30);
     assert_eq!(config.provider.verify_issuer, IssuerCheck::Warn);
     assert_eq!(config.provider.timeout_ms, 10_000);
-    // What calls the provider as our client is left out without one; and one is not built.
+    // What calls the provider as our client is left out without one, and what needs Kong's Admin API without that.
     assert_eq!(
         config.methods.enabled,
         [
@@ -63,8 +63,8 @@ fn defaults_are_kongs() {
             ttl_min: None,
             ttl_max: None,
             ttl_neg: None,
+            ttl_resurrect: None,
             tokens: true,
-            key_includes_scope: false,
             introspection: true,
             userinfo: true,
         }
@@ -76,7 +76,8 @@ fn defaults_are_kongs() {
         .map(|warning| warning.path.as_str())
         .collect();
     assert_eq!(paths, ["config.auth_methods", "config.auth_methods"]);
-    assert!(warnings[0].message.contains("authorization_code"));
+    assert!(warnings[0].message.contains("kong_oauth2"));
+    assert!(warnings[1].message.contains("authorization_code"));
 }
 
 #[test]
@@ -364,4 +365,64 @@ fn ranges_of_addresses() {
     ] {
         assert!(Cidr::parse(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn old_names_are_read_as_the_new_ones_with_one_warning() {
+    let old = json!({
+        "session_cookie_lifetime": 60, "session_cookie_idletime": 30, "session_cookie_samesite": "Strict",
+        "session_cookie_httponly": false, "authorization_cookie_lifetime": 20,
+        "authorization_cookie_samesite": "Lax", "authorization_cookie_httponly": false,
+    });
+    let new = json!({
+        "session_rolling_timeout": 60, "session_idling_timeout": 30, "session_cookie_same_site": "Strict",
+        "session_cookie_http_only": false, "authorization_rolling_timeout": 20,
+        "authorization_cookie_same_site": "Lax", "authorization_cookie_http_only": false,
+    });
+    assert_eq!(good(old.clone()), good(new));
+    let warnings = warned(old);
+    let of_names = warnings.iter().filter(|line| line.contains("old names"));
+    assert_eq!(of_names.count(), 1, "{warnings:?}");
+    let one = warned(json!({ "auth_methods": ["bearer"], "session_cookie_lifetime": 60 }));
+    assert_eq!(
+        one,
+        [
+            "config: has old names, which are read as new ones: `session_cookie_lifetime` as \
+          `session_rolling_timeout`; write the new ones"
+        ]
+    );
+    assert_eq!(
+        good(json!({ "session_cookie_lifetime": null })),
+        good(json!({}))
+    );
+    refused(
+        json!({ "session_cookie_lifetime": 60, "session_rolling_timeout": 60 }),
+        "config.session_cookie_lifetime",
+        "is the old name of `session_rolling_timeout`, which is set as well; remove it",
+    );
+    refused(
+        json!({ "session_cookie_lifetime": "long" }),
+        "config.session_rolling_timeout",
+        "number",
+    );
+}
+
+#[test]
+fn an_audience_that_goes_nowhere_is_warned_of() {
+    let members = json!({ "auth_methods": ["bearer"], "audience": ["api"] });
+    let warnings = warned(members);
+    assert!(
+        warnings
+            .iter()
+            .any(|line| line.starts_with("config.audience: is sent")),
+        "{warnings:?}"
+    );
+    let members = json!({ "auth_methods": ["client_credentials"], "audience": ["api"] });
+    let warnings = warned(members);
+    assert!(
+        !warnings
+            .iter()
+            .any(|line| line.starts_with("config.audience")),
+        "{warnings:?}"
+    );
 }

@@ -24,6 +24,7 @@ fn with_methods(members: Value) -> Read<(LoginSettings, Methods)> {
         refresh_tokens: true,
         run_on_preflight: true,
         hide_credentials: true,
+        search_user_info: false,
     };
     let clients = Clients::read(&mut reader);
     let token = TokenSettings::read(&mut reader);
@@ -58,7 +59,7 @@ fn the_defaults_of_a_login_are_kongs() {
     let expected = LoginSettings {
         authorization_endpoint: None,
         response_mode: ResponseMode::Query,
-        response_type: "code",
+        response_type: ResponseType::Code,
         scopes: vec!["openid".to_owned()],
         audience: Vec::new(),
         arguments: AuthorizationArguments::default(),
@@ -170,11 +171,34 @@ fn what_no_server_reads_and_what_is_not_built_is_refused() {
         login_refused(json!({ "response_mode": mode_name }), mode, "JARM");
     }
     login_refused(json!({ "response_mode": "post" }), mode, "unknown value");
-    for types in [json!(["id_token"]), json!(["code", "id_token"]), json!([])] {
+    for (types, why) in [
+        (json!(["id_token"]), "must hold `code`"),
+        (json!([]), "must hold `code`"),
+        (json!(["code", "token"]), "can be stolen"),
+        (json!(["code token id_token"]), "can be stolen"),
+        (json!(["none"]), "unknown value"),
+        (json!(["code", "Code"]), "unknown value"),
+    ] {
         login_refused(
             json!({ "response_type": types }),
             "config.response_type",
-            "only `code`",
+            why,
+        );
+    }
+    let hybrid = json!(["id_token", "code"]);
+    login_refused(
+        json!({ "response_type": hybrid }),
+        mode,
+        "write `form_post`",
+    );
+    let plain =
+        json!({ "response_type": hybrid, "response_mode": "form_post", "scopes": ["email"] });
+    login_refused(plain, "config.response_type", "scope `openid`");
+    for types in [hybrid, json!(["code id_token"])] {
+        let form = json!({ "response_type": types, "response_mode": "form_post" });
+        assert_eq!(
+            login(form).unwrap().0.response_type,
+            ResponseType::CodeIdToken
         );
     }
     login_refused(

@@ -385,3 +385,22 @@ fn t03_no_key_in_debug_or_errors() {
         assert!(!shown.contains(private), "{shown}");
     }
 }
+
+#[test]
+fn an_id_token_needs_a_client_and_a_name_of_its_own() {
+    let config = good(
+        json!({ "client_id": ["me"], "client_secret": ["secret of me"], "id_token_param_name": "id_token", "session_secret": "a secret, long enough" }),
+    );
+    let named = config.lookup.id_token.unwrap();
+    assert_eq!((named.header.as_str(), named.places.len()), ("id-token", 3));
+    refused(
+        json!({ "auth_methods": ["bearer"], "id_token_param_name": "id_token" }),
+        "config.client_id",
+        "an ID token is for a client of ours",
+    );
+    refused(
+        json!({ "auth_methods": ["bearer"], "client_id": ["me"], "id_token_param_name": "it", "refresh_token_param_name": "It" }),
+        "config.id_token_param_name",
+        "choose another",
+    );
+}

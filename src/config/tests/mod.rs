@@ -15,8 +15,10 @@ mod accepted;
 mod browser;
 mod clients;
 mod endpoints;
+mod kong_admin;
 mod properties;
 mod refused;
+mod routes;
 
 fn with(members: Value) -> Value {
     let mut whole = json!({ "issuer": "https://idp.example/realm" });
@@ -64,6 +66,7 @@ fn reader(members: Value) -> Reader {
     };
     Reader::new(Document {
         members,
+        routes: serde_json::Value::Null,
         errors: Vec::new(),
         warnings: Vec::new(),
     })

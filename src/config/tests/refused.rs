@@ -31,18 +31,12 @@ fn what_is_not_json_is_refused() {
 }
 
 #[test]
-fn methods_and_places_that_are_not_built_are_refused_by_name() {
+fn methods_that_are_none_are_refused_by_name() {
     assert_eq!(
         good(json!({ "auth_methods": ["bearer", "bearer"] }))
             .methods
             .left_out,
         []
-    );
-    let text = "not built yet in this version";
-    refused(
-        json!({ "auth_methods": ["bearer", "kong_oauth2"] }),
-        "config.auth_methods[1]",
-        text,
     );
     refused(
         json!({ "auth_methods": ["magic"] }),
@@ -140,11 +134,6 @@ fn unbuilt_fields_are_refused_at_any_other_value() {
             json!({ "principals": { "enabled": true } }),
             "config.principals.enabled",
             "Konnect",
-        ),
-        (
-            json!({ "audience": ["api"] }),
-            "config.audience",
-            "audience_required",
         ),
         (
             json!({ "consumer_claim": ["sub"] }),
@@ -322,6 +311,40 @@ fn claim_headers_are_checked() {
 }
 
 #[test]
+fn headers_for_the_client_do_not_steer_the_response() {
+    let config = good(json!({
+        "downstream_access_token_header": "X_Token:bearer", "downstream_user_info_header": "x-info",
+        "downstream_headers": [{ "header": "Authorization", "path": ["sub"] }],
+    }));
+    let names: Vec<&str> = config.downstream.header_names().collect();
+    assert_eq!(names, ["x-token", "x-info", "authorization"]);
+    for name in [
+        "set-cookie",
+        "Cache_Control",
+        "vary",
+        "location",
+        "content-type",
+    ] {
+        refused(
+            json!({ "downstream_id_token_header": name }),
+            "config.downstream_id_token_header",
+            "steers",
+        );
+        let claims =
+            json!({ "downstream_headers_claims": ["sub"], "downstream_headers_names": [name] });
+        refused(claims, "config.downstream_headers_names[0]", "steers");
+    }
+    let twice =
+        json!({ "downstream_id_token_header": "x_a", "downstream_session_id_header": "X-A" });
+    refused(twice, "config.downstream_session_id_header", "two values");
+    refused(
+        json!({ "introspect_jwt_tokens": true }),
+        "config.client_id",
+        "introspect_jwt_tokens",
+    );
+}
+
+#[test]
 fn symmetric_signatures_need_a_secret() {
     refused(
         json!({ "enable_hs_signatures": true }),
@@ -352,6 +375,10 @@ fn a_provider_without_discovery_needs_keys() {
         "jwks_endpoint",
     );
     good(json!({ "using_pseudo_issuer": true, "jwks_endpoint": "https://idp.example/keys" }));
+    let opaque = json!({
+        "using_pseudo_issuer": true, "auth_methods": ["userinfo"], "scopes": [],
+    });
+    good(opaque);
     refused(
         json!({ "jwks_endpoint": "/keys" }),
         "config.jwks_endpoint",

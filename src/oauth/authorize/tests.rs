@@ -110,6 +110,7 @@ fn code(code: &str, state: &str, iss: Option<&str>) -> Result<Callback, &'static
         code: Secret::new(code),
         state: state.to_owned(),
         iss: iss.map(str::to_owned),
+        id_token: None,
     })
 }
 

@@ -29,6 +29,7 @@ fn rules() -> IdTokenRules<'static> {
         nonce: Some("n-0S6_WzA2Mj"),
         access_token: None,
         code: None,
+        state: None,
         max_age: None,
         leeway: 0,
         domains: &[],

@@ -7,10 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use support::browser::{Browser, Page};
+use support::demo::{Ports, SESSION_SECRET, adapted, example};
 use support::envoy::{Envoy, EnvoyOptions};
+use support::keycloak::Keycloak;
 use support::provider::Provider;
 use support::raw::{self, Answer};
 use support::upstream::{Seen, Upstream};
+
+pub mod clients;
 
 /// Envoy with the filter, and the API behind it.
 pub struct Gateway {
@@ -72,6 +76,30 @@ impl Gateway {
         }
     }
 
+    /// The example of this flow, `envoy/<flow>.yaml`, as it is but for its ports, before Keycloak's realm of the demo.
+    /// Its cluster of the provider is `keycloak`.
+    ///
+    /// # Panics
+    /// When Envoy does not start with it.
+    #[must_use]
+    pub fn shipped(flow: &str, concurrency: u32) -> Self {
+        let upstream = Upstream::start();
+        let ports = Ports {
+            keycloak: Keycloak::shared().address().port(),
+            website: upstream.address().port(),
+            ..Ports::free()
+        };
+        let bootstrap = adapted(&example(flow), ports).expect("an example");
+        let secret = [(SESSION_SECRET, "a-secret-of-more-than-sixteen-bytes")];
+        let started =
+            Envoy::from_bootstrap_of(&bootstrap, ports.gateway, ports.admin, &secret, concurrency);
+        Self {
+            envoy: started.unwrap_or_else(|error| panic!("{flow}: {error}")),
+            upstream,
+            traps: false,
+        }
+    }
+
     /// Where the first listener is.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -119,6 +147,22 @@ impl Gateway {
     #[must_use]
     pub fn get(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
         raw::get(self.address(), target, headers)
+    }
+
+    /// POST of this body, on a connection of its own.
+    #[must_use]
+    pub fn post(&self, target: &str, kind: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let length = body.len().to_string();
+        let mut all = vec![
+            ("content-type", kind.as_bytes()),
+            ("content-length", length.as_bytes()),
+            ("connection", b"close"),
+        ];
+        let more = headers.iter();
+        all.extend(more.map(|(name, value)| (*name, value.as_bytes())));
+        let mut bytes = raw::head_of("POST", target, &all);
+        bytes.extend_from_slice(body.as_bytes());
+        raw::send(self.address(), &bytes)
     }
 
     /// A request without a body, with these bytes as values of headers.

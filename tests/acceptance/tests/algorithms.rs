@@ -96,7 +96,7 @@ fn a_key_verifies_for_its_own_algorithm_only() {
 }
 
 #[test]
-fn shared_secrets_are_off_unless_asked_for() {
+fn dx_14_shared_secrets_are_off_unless_asked_for() {
     const SECRET: &str = "a secret of the client that is long enough";
     let provider = Provider::start();
     let claims = claims(&provider.issuer());

@@ -46,7 +46,7 @@ fn a_call_that_fails_lets_nobody_in() {
 }
 
 #[test]
-fn a_provider_that_is_not_there_may_come_later() {
+fn dx_12_a_provider_that_is_not_there_may_come_later() {
     let port = ports::free();
     // Its keys and its token are needed before it listens.
     let provider = Provider::start_on(port);

@@ -1,22 +1,10 @@
 //! How a client proves itself at a real Keycloak, by the ids of the scenarios.
 
 use acceptance::Gateway;
+use acceptance::clients::{private_key, register, with_key};
 use serde_json::{Value, json};
 use support::browser::Browser;
 use support::keycloak::{Keycloak, REALM};
-
-/// A client of its own at Keycloak, which accepts this proof only.
-fn register(id: &str, authenticator: &str, members: &Value) {
-    let mut client = json!({
-        "clientId": id, "clientAuthenticatorType": authenticator, "publicClient": false,
-        "standardFlowEnabled": true, "redirectUris": ["*"],
-    });
-    for (name, value) in members.as_object().expect("members") {
-        client[name] = value.clone();
-    }
-    let answer = Keycloak::shared().admin("POST", &format!("/realms/{REALM}/clients"), &client);
-    assert_eq!(answer.status, 201, "{answer:?}");
-}
 
 /// The configuration of the older guide's base (`client_auth: private_key_jwt`), with this client.
 fn gateway(id: &str, members: Value) -> Gateway {
@@ -37,21 +25,6 @@ fn gateway(id: &str, members: Value) -> Gateway {
     Gateway::of(config, keycloak.address(), |_| {})
 }
 
-/// The public half of the key of RFC 7515 appendix A.3.1.
-fn public_key() -> Value {
-    json!({
-        "kty": "EC", "crv": "P-256", "kid": "mine", "use": "sig", "alg": "ES256",
-        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-    })
-}
-
-fn private_key() -> Value {
-    let mut key = public_key();
-    key["d"] = json!("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI");
-    key
-}
-
 /// Another key, under the same name: that of RFC 6979 appendix A.2.5.
 fn other_key() -> Value {
     json!({
@@ -64,12 +37,7 @@ fn other_key() -> Value {
 
 #[test]
 fn oh_01_a_client_proves_itself_with_its_key() {
-    let attributes = json!({
-        "use.jwks.string": "true",
-        "jwks.string": json!({"keys": [public_key()]}).to_string(),
-        "token.endpoint.auth.signing.alg": "ES256",
-    });
-    register("with-key", "client-jwt", &json!({"attributes": attributes}));
+    register("with-key", "client-jwt", &json!({"attributes": with_key()}));
     let auth = json!(["private_key_jwt"]);
     let good = gateway(
         "with-key",

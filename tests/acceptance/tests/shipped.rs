@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use acceptance::tampered;
+use acceptance::{Gateway, basic, bearer, session_cookies, tampered};
 use support::browser::Browser;
 use support::demo::{Ports, adapted};
 use support::envoy::{Envoy, bearer_config, capabilities, login_capabilities, login_config};
-use support::keycloak::{Keycloak, REALM};
+use support::keycloak::{CLIENT, CLIENT_SECRET, Keycloak, REALM, ROBOT};
 use support::raw;
 use support::upstream::Upstream;
 
@@ -73,6 +73,85 @@ fn the_shipped_configuration_lets_in_who_has_a_token_of_keycloak() {
         .lines()
         .find(|line| line.to_ascii_lowercase().contains("deprecated"));
     assert_eq!(outdated, None);
+}
+
+/// The examples that ask Keycloak about a credential: a header with a good one, with its nearest twin, and who has it.
+fn credentials(
+    keycloak: &Keycloak,
+) -> [(&'static str, &'static str, [String; 2], &'static str); 6] {
+    let basic = |name: &str, good: &str| [basic(name, good), basic(name, &format!("{good}x"))];
+    let alex = || basic("alex", "doe");
+    let token = keycloak.password_token("alex", "doe");
+    let tokens = [bearer(&token), bearer(&tampered(&token))];
+    let fields = [
+        ("grant_type", "password"),
+        ("client_id", CLIENT),
+        ("client_secret", CLIENT_SECRET),
+        ("username", "alex"),
+        ("password", "doe"),
+        ("scope", "openid profile email"),
+    ];
+    let refresh = keycloak.token(REALM, &fields)["refresh_token"].clone();
+    let refresh = refresh.as_str().expect("a refresh token");
+    let refresh = [refresh.to_owned(), tampered(refresh)];
+    let robot = basic(ROBOT.0, ROBOT.1);
+    [
+        ("session", "authorization", alex(), "alex"),
+        ("introspection", "authorization", tokens.clone(), "alex"),
+        ("user-info", "authorization", tokens, "alex"),
+        ("refresh-token", "refresh-token", refresh, "alex"),
+        ("password", "authorization", alex(), "alex"),
+        (
+            "client-credentials",
+            "authorization",
+            robot,
+            "service-account-robot",
+        ),
+    ]
+}
+
+#[test]
+fn every_shipped_example_lets_in_who_may_and_not_the_twin() {
+    let keycloak = Keycloak::shared();
+    let rows = credentials(keycloak);
+    // Those that have tests of their own.
+    let known = ["authorization-code", "bearer", "kong-oauth-token"];
+    let known = known.into_iter().chain(rows.iter().map(|row| row.0));
+    let known: BTreeSet<String> = known.map(|flow| format!("{flow}.yaml")).collect();
+    let folder = fs::read_dir(support::workspace().join("envoy")).expect("the folder");
+    let names = folder.map(|file| file.expect("a file").file_name());
+    let found = names
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.ends_with(".yaml") && name != "docker-compose.yaml");
+    assert_eq!(found.collect::<BTreeSet<_>>(), known);
+
+    for (flow, header, [good, twin], user) in rows {
+        let gateway = Gateway::shipped(flow, 2);
+        let ask = |value: &str| gateway.get("/orders", &[(header, value), ("x-user", "root")]);
+        gateway.answered(&gateway.get("/orders", &[("x-user", "root")]), 401);
+        gateway.answered(&ask(&twin), 401);
+        let answer = ask(&good);
+        let seen = gateway.forwarded_as(&answer, user);
+        let email = (user == "alex").then(|| "alex@example.test".to_owned());
+        assert_eq!(seen.header("x-email"), email, "{flow}");
+        let token = seen.header("authorization").expect("a token");
+        assert_eq!(token.matches('.').count(), 2, "{flow}: {token}");
+        // After the good one, too.
+        gateway.answered(&ask(&twin), 401);
+        for cookie in session_cookies(&answer) {
+            assert_eq!(flow, "session");
+            let show = |cookie: &str| gateway.get("/orders", &[("cookie", cookie)]);
+            gateway.forwarded(&show(&cookie));
+            gateway.answered(&show(&tampered(&cookie)), 401);
+        }
+        assert_eq!(
+            session_cookies(&answer).len(),
+            usize::from(flow == "session")
+        );
+        let log = gateway.envoy.logs().to_ascii_lowercase();
+        let outdated = log.lines().find(|line| line.contains("deprecated"));
+        assert_eq!(outdated, None, "{flow}");
+    }
 }
 
 /// Names of the functions that a module imports and exports (WebAssembly core specification, section 5.5).

@@ -30,10 +30,20 @@ fn how_to(methods: &[&str], members: Value) -> Gateway {
     })
 }
 
-/// Calls that Keycloak has got from this gateway.
+/// The example of this flow: what users start from is what the scenarios of the how-tos run.
+fn shipped(flow: &str) -> Gateway {
+    Gateway::shipped(flow, 1)
+}
+
+/// Calls that Keycloak has got from this gateway: its cluster has one name here and another one in the examples.
 fn calls(gateway: &Gateway) -> u64 {
-    let stat = gateway.envoy.stat("cluster.provider.upstream_rq_total");
-    stat.unwrap_or(0)
+    ["provider", "keycloak"]
+        .iter()
+        .filter_map(|name| {
+            let counter = format!("cluster.{name}.upstream_rq_total");
+            gateway.envoy.stat(&counter)
+        })
+        .sum()
 }
 
 fn with_basic(gateway: &Gateway, name: &str, secret: &str) -> Answer {
@@ -75,7 +85,7 @@ fn a_token_is_asked_about_once(gateway: &Gateway, counter: &str) {
 
 #[test]
 fn ht_03a_a_password_opens_a_session() {
-    let gateway = how_to(&["session", "password"], json!({}));
+    let gateway = shipped("session");
     gateway.answered(&gateway.get("/anything", &[]), 401);
     let answer = with_basic(&gateway, "alex", "doe");
     gateway.forwarded(&answer);
@@ -92,7 +102,7 @@ fn ht_03a_a_password_opens_a_session() {
 
 #[test]
 fn ht_03b_the_cookie_of_a_password_is_enough() {
-    let gateway = how_to(&["session", "password"], json!({}));
+    let gateway = shipped("session");
     let answer = with_basic(&gateway, "alex", "doe");
     let token = token_of(&gateway.forwarded(&answer));
     let mut browser = Browser::new();
@@ -118,59 +128,47 @@ fn ht_04a_a_password_where_tokens_are_taken_from_the_query() {
     gateway.forwarded(&answer);
 }
 
-fn introspection(methods: &[&str]) -> Gateway {
-    how_to(methods, json!({"bearer_token_param_type": ["header"]}))
-}
-
 #[test]
 fn ht_05a_a_password_beside_introspection() {
-    let gateway = introspection(&["introspection", "password"]);
+    let gateway = shipped("introspection");
     let token = token_of(&alex_gets_in(&gateway));
     gateway.admits(&token);
 }
 
 #[test]
 fn ht_05b_a_token_is_introspected_once() {
-    a_token_is_asked_about_once(
-        &introspection(&["introspection", "password"]),
-        "introspection.asked",
-    );
+    a_token_is_asked_about_once(&shipped("introspection"), "introspection.asked");
+}
+
+fn from_the_header(method: &str) -> Gateway {
+    how_to(&[method], json!({"bearer_token_param_type": ["header"]}))
 }
 
 #[test]
 fn ex_18_the_example_introspection() {
-    a_token_is_asked_about_once(&introspection(&["introspection"]), "introspection.asked");
+    a_token_is_asked_about_once(&from_the_header("introspection"), "introspection.asked");
 }
 
 #[test]
 fn ht_06a_a_password_beside_userinfo() {
-    let gateway = introspection(&["userinfo", "password"]);
+    let gateway = shipped("user-info");
     let token = token_of(&alex_gets_in(&gateway));
     gateway.admits(&token);
 }
 
 #[test]
 fn ht_06b_userinfo_is_asked_once() {
-    a_token_is_asked_about_once(&introspection(&["userinfo", "password"]), "userinfo.asked");
+    a_token_is_asked_about_once(&shipped("user-info"), "userinfo.asked");
 }
 
 #[test]
 fn ex_31_the_example_userinfo() {
-    a_token_is_asked_about_once(&introspection(&["userinfo"]), "userinfo.asked");
-}
-
-fn refresh_token(methods: &[&str]) -> Gateway {
-    let members = json!({
-        "refresh_token_param_type": ["header"],
-        "refresh_token_param_name": "refresh_token",
-        "upstream_refresh_token_header": "refresh_token",
-    });
-    how_to(methods, members)
+    a_token_is_asked_about_once(&from_the_header("userinfo"), "userinfo.asked");
 }
 
 #[test]
 fn ht_07a_a_password_brings_a_refresh_token() {
-    let gateway = refresh_token(&["refresh_token", "password"]);
+    let gateway = shipped("refresh-token");
     let seen = alex_gets_in(&gateway);
     let token = seen.header("refresh-token").expect("a refresh token");
     assert_eq!(token.matches('.').count(), 2);
@@ -211,12 +209,17 @@ fn a_refresh_token_is_used_once(gateway: &Gateway) {
 
 #[test]
 fn ht_07b_a_refresh_token_gets_in_by_one_grant() {
-    a_refresh_token_is_used_once(&refresh_token(&["refresh_token", "password"]));
+    a_refresh_token_is_used_once(&shipped("refresh-token"));
 }
 
 #[test]
 fn ex_27_the_example_refresh_token() {
-    a_refresh_token_is_used_once(&refresh_token(&["refresh_token"]));
+    let members = json!({
+        "refresh_token_param_type": ["header"],
+        "refresh_token_param_name": "refresh_token",
+        "upstream_refresh_token_header": "refresh_token",
+    });
+    a_refresh_token_is_used_once(&how_to(&["refresh_token"], members));
 }
 
 /// Name and password get in by one grant and are known then; a wrong password does not get in.
@@ -242,8 +245,7 @@ fn a_password_is_asked_about_once(gateway: &Gateway) {
 
 #[test]
 fn ht_08a_name_and_password_are_asked_about_once() {
-    let gateway = how_to(&["password"], json!({"password_param_type": ["header"]}));
-    a_password_is_asked_about_once(&gateway);
+    a_password_is_asked_about_once(&shipped("password"));
 }
 
 #[test]
@@ -310,8 +312,7 @@ fn post(
 
 #[test]
 fn ht_09a_a_client_of_the_callers_own_is_asked_about_once() {
-    let members = json!({"client_credentials_param_type": ["header"]});
-    a_client_is_asked_about_once(&how_to(&["client_credentials"], members));
+    a_client_is_asked_about_once(&shipped("client-credentials"));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use oidc_filter::host::{
-    Abilities, BodyError, CallError, Connection, Counter, Host, Level, NoRandomness, SharedError,
-    SignatureCheck, Task, Time,
+    Abilities, BodyError, CallError, Connection, Counter, Host, Level, NoRandomness, Series,
+    SharedError, SignatureCheck, Task, Time,
 };
 use oidc_filter::http::{Answer, Call, Request};
 use oidc_filter::jose::probe;
@@ -184,6 +184,12 @@ impl Host for Door {
         }
     }
 
+    fn service_id(&self) -> Option<String> {
+        let is_request = self.stream.is_some();
+        let service = self.world.service.borrow().clone();
+        service.filter(|_| is_request && !self.is_envoy())
+    }
+
     fn abilities(&self) -> Abilities {
         Abilities {
             removes_headers: self.is_envoy(),
@@ -201,5 +207,9 @@ impl Host for Door {
 
     fn count(&self, counter: Counter) {
         self.world.record.count(counter);
+    }
+
+    fn tally(&self, series: Series) {
+        self.world.record.tally(series);
     }
 }

@@ -8,8 +8,33 @@ use std::fmt;
 
 use oidc_filter::http::{Downstream, same_name};
 use oidc_filter::upstream::{Edits, QueryEdit};
+use serde_json::Value;
 
 use crate::world::Dialect;
+
+/// A document in Base64 (RFC 4648 section 4). Written out: the product must not test itself.
+///
+/// # Panics
+/// When it is none.
+#[must_use]
+#[track_caller]
+pub fn document(text: &str) -> Value {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    assert_eq!(text.len() % 4, 0, "padded: {text}");
+    let bits = text.trim_end_matches('=').bytes().map(|byte| {
+        let place = LETTERS.iter().position(|letter| *letter == byte);
+        place.unwrap_or_else(|| panic!("no Base64: {text}"))
+    });
+    let (mut bytes, mut word, mut size) = (Vec::new(), 0_usize, 0);
+    for six in bits {
+        (word, size) = (word << 6 | six, size + 6);
+        if size >= 8 {
+            size -= 8;
+            bytes.push(u8::try_from(word >> size & 0xff).expect("a byte"));
+        }
+    }
+    serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("no JSON: {text}"))
+}
 
 /// A request as the upstream gets it.
 #[derive(Clone)]
@@ -21,9 +46,11 @@ pub struct Forwarded {
 }
 
 /// What the upstream answers everything with, beside 200.
-const RESPONSE: [(&str, &[u8]); 2] = [
+const RESPONSE: [(&str, &[u8]); 4] = [
     ("cache-control", b"public, max-age=60"),
     ("set-cookie", b"theirs=1"),
+    ("x-who", b"theirs"),
+    ("session-id", b"theirs"),
 ];
 
 impl Forwarded {
@@ -103,12 +130,16 @@ impl Forwarded {
             request.body.clone_from(body);
             request.replace(b"content-length", body.len().to_string().as_bytes());
         }
+        for name in edits.downstream.stripped() {
+            request.response.retain(|(own, _)| own != name);
+        }
         if !edits.downstream.is_empty() {
             request.response.retain(|(name, _)| name != "cache-control");
             let private = Downstream::CACHE_CONTROL.to_vec();
             request.response.push(("cache-control".to_owned(), private));
             let added = edits.downstream.added();
-            let added = added.map(|(name, value)| (name.to_owned(), value.to_vec()));
+            let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+            let added = added.map(|(name, value)| (text(name), value.to_vec()));
             request.response.extend(added);
         }
         request

@@ -38,11 +38,18 @@ pub const SECOND: [&str; 2] = ["second", "the-secret-of-second"];
 /// Its `client_secret_basic`, made with `printf second:the-secret-of-second | base64`.
 const SECOND_BASIC: &str = "Basic c2Vjb25kOnRoZS1zZWNyZXQtb2Ytc2Vjb25k";
 
+/// The grant for an assertion (RFC 7523 section 2.1).
+pub const ASSERTION_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 /// The kind of assertion (RFC 7523 section 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// `client_secret_basic` of [`ROBOT`], made with `printf robot:the-secret-of-robot | base64`.
 const ROBOT_BASIC: &str = "Basic cm9ib3Q6dGhlLXNlY3JldC1vZi1yb2JvdA==";
+
+fn state_of(fields: &[(String, String)]) -> String {
+    only(fields, "state").unwrap_or_default().to_owned()
+}
 
 fn header<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
     let found = call.headers.iter().find(|(own, _)| own == name);
@@ -74,6 +81,10 @@ pub struct Behaves {
     pub padding: usize,
     /// Changes to what is said of a token when asked; a null removes a claim.
     pub said: Value,
+    /// Whether what is said of a token is signed, where a JWT is asked for.
+    pub signs: bool,
+    /// Changes to the claims of ID tokens that go through the browser; `None`: there is none.
+    pub front_claims: Option<Value>,
     /// Whether callbacks name the issuer (RFC 9207), and as what.
     pub iss: Option<&'static str>,
 }
@@ -92,6 +103,8 @@ impl Default for Behaves {
             refreshed_id_token: true,
             padding: 0,
             said: json!({}),
+            signs: false,
+            front_claims: Some(json!({})),
             iss: None,
         }
     }
@@ -103,6 +116,7 @@ struct Grant {
     user: String,
     client: String,
     nonce: String,
+    openid: bool,
     redirect_uri: String,
     challenge: Option<String>,
     since: u64,
@@ -114,6 +128,7 @@ impl Grant {
             user: user.to_owned(),
             client: CLIENT.to_owned(),
             nonce: String::new(),
+            openid: true,
             redirect_uri: String::new(),
             challenge: None,
             since: now,
@@ -133,6 +148,8 @@ pub struct Idp {
     access: RefCell<HashMap<String, Value>>,
     asked: RefCell<Vec<String>>,
     proofs: RefCell<Vec<&'static str>>,
+    /// Assertions that are good, and until when.
+    grantable: RefCell<HashMap<String, u64>>,
     assertions: RefCell<Vec<String>>,
     count: Cell<u64>,
 }
@@ -180,6 +197,15 @@ impl Idp {
         refresh.cloned().collect()
     }
 
+    /// An assertion that this provider takes until then (RFC 7523 section 2.1): of [`ROBOT`], about itself.
+    pub fn assertion(&self, exp: u64) -> String {
+        let claims = json!({"iss": ROBOT[0], "sub": ROBOT[0], "aud": ISSUER, "exp": exp});
+        let assertion = key("robot").token(&claims);
+        let mut grantable = self.grantable.borrow_mut();
+        grantable.insert(assertion.clone(), exp);
+        assertion
+    }
+
     /// Forgets all refresh tokens: somebody logged out there.
     pub fn forget(&self) {
         self.refreshable.borrow_mut().clear();
@@ -213,13 +239,19 @@ impl Idp {
             return (401, json!({"error": "invalid_client"}));
         }
         let token = only(&form, "token").unwrap_or_default();
-        match self.claims_behind(token, now) {
+        let said = match self.claims_behind(token, now) {
             Some(claims) => {
                 let active = merged(claims, json!({"active": true}));
-                (200, merged(active, self.behaves.borrow().said.clone()))
+                merged(active, self.behaves.borrow().said.clone())
             }
-            None => (200, json!({"active": false})),
+            None => json!({"active": false}),
+        };
+        if !self.signs(call) {
+            return (200, said);
         }
+        let header = json!({"alg": "ES256", "kid": "k1", "typ": "token-introspection+jwt"});
+        let claims = json!({"iss": ISSUER, "aud": CLIENT, "iat": now, "token_introspection": said});
+        (200, key("k1").token_with(&header, &claims).into())
     }
 
     /// The userinfo endpoint (OpenID Connect Core section 5.3).
@@ -234,10 +266,19 @@ impl Idp {
                     "sub": claims["sub"], "preferred_username": claims["preferred_username"],
                     "email": "alex@idp.test",
                 });
-                (200, merged(info, self.behaves.borrow().said.clone()))
+                let info = merged(info, self.behaves.borrow().said.clone());
+                match self.signs(call) {
+                    true => (200, key("k1").token(&info).into()),
+                    false => (200, info),
+                }
             }
             None => (401, json!({"error": "invalid_token"})),
         }
+    }
+
+    fn signs(&self, call: &Call) -> bool {
+        let accept = header(call, "accept").unwrap_or_default();
+        self.behaves.borrow().signs && accept.ends_with("jwt")
     }
 
     fn claims_behind(&self, token: &str, now: u64) -> Option<Value> {
@@ -256,11 +297,19 @@ impl Idp {
         assert_eq!(endpoint, AUTHORIZE);
         let query = pairs(query);
         let get = |name: &str| only(&query, name);
-        assert_eq!(get("response_type"), Some("code"));
+        let hybrid = match get("response_type") {
+            Some("code") => false,
+            Some("code id_token") => true,
+            other => panic!("response_type: {other:?}"),
+        };
         let client = get("client_id").expect("a client");
         assert!([CLIENT, SECOND[0]].contains(&client), "{client}");
-        let scope = get("scope").expect("a scope");
-        assert!(scope.split(' ').any(|scope| scope == "openid"), "{scope}");
+        let mut scope = get("scope").unwrap_or_default().split(' ');
+        let openid = scope.any(|scope| scope == "openid");
+        assert!(
+            openid || !hybrid && get("nonce").is_none(),
+            "plain OAuth 2.0"
+        );
         let challenge = get("code_challenge").map(str::to_owned);
         if let Some(challenge) = &challenge {
             assert_eq!(get("code_challenge_method"), Some("S256"));
@@ -269,7 +318,13 @@ impl Idp {
         let grant = Grant {
             user: user.to_owned(),
             client: client.to_owned(),
-            nonce: get("nonce").expect("a nonce").to_owned(),
+            nonce: if openid {
+                get("nonce").expect("a nonce")
+            } else {
+                ""
+            }
+            .to_owned(),
+            openid,
             redirect_uri: get("redirect_uri").expect("a redirect_uri").to_owned(),
             challenge,
             since: now,
@@ -282,12 +337,30 @@ impl Idp {
             ("state".to_owned(), state),
             ("session_state".to_owned(), "there".to_owned()),
         ];
+        if hybrid {
+            let token = self.front_token(&grant, &code, &state_of(&fields), now);
+            fields.extend(token.map(|token| ("id_token".to_owned(), token)));
+        }
         if let Some(iss) = self.behaves.borrow().iss {
             fields.push(("iss".to_owned(), iss.to_owned()));
         }
         self.codes.borrow_mut().insert(code, grant);
         let posts = get("response_mode") == Some("form_post");
         Back { uri, fields, posts }
+    }
+
+    /// The ID token that goes through the browser (OpenID Connect Core section 3.3.2.11).
+    fn front_token(&self, grant: &Grant, code: &str, state: &str, now: u64) -> Option<String> {
+        let half = |text: &str| b64(&digest(&SHA256, text.as_bytes()).as_ref()[..16]);
+        let claims = json!({
+            "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": grant.client,
+            "iat": now, "exp": now + 300, "nonce": grant.nonce, "c_hash": half(code),
+            "s_hash": half(state), "auth_time": grant.since,
+        });
+        let changes = self.behaves.borrow().front_claims.clone()?;
+        let token = key("k1").token(&merged(claims, changes));
+        self.issued.borrow_mut().push(token.clone());
+        Some(token)
     }
 
     /// The token endpoint (RFC 6749 sections 4.1.3, 5 and 6).
@@ -304,6 +377,8 @@ impl Idp {
             get("client_assertion").and_then(|assertion| assertion::method(assertion, now)),
         );
         let proof = match (basic, get("client_secret"), get("client_id")) {
+            // What is asserted says it all.
+            (None, None, None) if get("grant_type") == Some(ASSERTION_GRANT) => "nobody",
             (None, None, None) => match assertion {
                 (Some(ASSERTION_TYPE), Some((method, jti))) if self.is_new(&jti) => method,
                 _ => return (401, json!({"error": "invalid_client"})),
@@ -315,6 +390,7 @@ impl Idp {
             (None, Some(secret), Some(id)) if [id, secret] == ROBOT => "robot",
             (None, Some(secret), Some(CLIENT)) if secret == SECRET => "post",
             (None, None, Some(CLIENT)) => "none",
+            (None, None, Some("robot")) => "public robot",
             _ => return (401, json!({"error": "invalid_client"})),
         };
         self.proofs.borrow_mut().push(proof);
@@ -366,6 +442,18 @@ impl Idp {
                 };
                 (200, self.tokens(&grant, now, true))
             }
+            Some(ASSERTION_GRANT) => {
+                let shown = get("assertion").unwrap_or_default();
+                let good_until = self.grantable.borrow().get(shown).copied();
+                if good_until.is_none_or(|end| now >= end) {
+                    return refused("invalid_grant");
+                }
+                let grant = Grant {
+                    client: ROBOT[0].to_owned(),
+                    ..Grant::of(ROBOT[0], now)
+                };
+                (200, self.tokens(&grant, now, true))
+            }
             Some("client_credentials") => {
                 let client = if proof == "robot" { ROBOT[0] } else { CLIENT };
                 let mut tokens = self.tokens(&Grant::of(client, now), now, false);
@@ -408,7 +496,7 @@ impl Idp {
             "scope": "openid profile",
         });
         let mut issued = vec![access.clone()];
-        if behaves.id_token && with_id_token {
+        if behaves.id_token && with_id_token && grant.openid {
             let half = digest(&SHA256, access.as_bytes());
             let claims = json!({
                 "iss": ISSUER, "sub": format!("sub of {}", grant.user), "aud": grant.client,

@@ -17,6 +17,8 @@ pub enum Behaviour {
     Status(u16),
     /// It answers 200 with this body.
     Body(Vec<u8>),
+    /// It answers 200 with its document, and with this header.
+    With(&'static str, &'static str),
     /// It answers 302 to this address.
     Redirect(String),
     /// The connection breaks before an answer.
@@ -159,14 +161,28 @@ impl Network {
             .unwrap_or_else(|| endpoint.always.clone());
         let sent = !matches!(behaviour, Behaviour::NotSent);
         let (status, document) = match endpoint.serve.clone().filter(|_| sent) {
-            Some(serve) => {
-                let (status, document) = serve(call, now);
-                (status, document.to_string().into_bytes())
-            }
+            Some(serve) => match serve(call, now) {
+                // A text is a JWT.
+                (status, Value::String(jwt)) if matches!(behaviour, Behaviour::Normal) => {
+                    let kind = ("content-type", "application/jwt".to_owned());
+                    let headers = [(":status", status.to_string()), kind];
+                    let headers = Headers::from_pairs(headers);
+                    let signed = Answer {
+                        headers,
+                        ..answer(status, jwt.into_bytes())
+                    };
+                    return (Ok(signed), false);
+                }
+                (status, document) => (status, document.to_string().into_bytes()),
+            },
             None => (200, endpoint.document.clone()),
         };
         let result = match behaviour {
             Behaviour::Normal => Ok(answer(status, document)),
+            Behaviour::With(name, value) => Ok(Answer {
+                headers: Headers::from_pairs([(":status", "200"), (name, value)]),
+                ..answer(status, document)
+            }),
             Behaviour::Status(status) => Ok(answer(status, document)),
             Behaviour::Body(body) if body.len() > MAX_ANSWER => {
                 Err(CallError::NoAnswer("longer than is read".to_owned()))

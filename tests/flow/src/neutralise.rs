@@ -80,9 +80,13 @@ fn substitute(field: &str, old: &Value) -> Option<Value> {
         // The members of a key belong together: without one of them it is another key.
         "client_jwk" => json!([other_key()]),
         "issuer" => json!("https://neutralised.test"),
-        "client_id" | "client_secret" | "upstream_headers[].path" => json!(["neutralised"]),
+        "client_id" | "client_secret" | "upstream_headers[].path" | "downstream_headers[].path" => {
+            json!(["neutralised"])
+        }
         // No two headers may have one name.
-        "upstream_headers[].header" => json!(format!("{}-neutralised", old.as_str()?)),
+        "upstream_headers[].header" | "downstream_headers[].header" => {
+            json!(format!("{}-neutralised", old.as_str()?))
+        }
         "bearer_token_cookie_name" => json!("neutralised"),
         "session_secret" => json!("neutralised, and long enough for a secret"),
         _ => return None,

@@ -1,5 +1,7 @@
 //! What a test may ask of the host: what was written, counted and left over.
 
+use std::collections::BTreeMap;
+
 use oidc_filter::host::{Counter, Level};
 
 use crate::crypto::HostCrypto;
@@ -15,6 +17,11 @@ impl World {
     /// From now on Kong's requests have no id: only the secret, time and a counter make random numbers.
     pub fn without_request_marks(&self) {
         self.inner.marks.set(false);
+    }
+
+    /// From now on Kong's requests are for the service of this id; Envoy knows no such thing.
+    pub fn set_service(&self, id: Option<&str>) {
+        *self.inner.service.borrow_mut() = id.map(str::to_owned);
     }
 
     /// How often the host's cryptography was asked, known-answer probe included.
@@ -39,6 +46,25 @@ impl World {
     #[must_use]
     pub fn counted(&self, counter: Counter) -> u64 {
         self.inner.record.counted(counter)
+    }
+
+    /// The counters of the series, by their names.
+    #[must_use]
+    pub fn series(&self) -> BTreeMap<String, u64> {
+        self.inner.record.series()
+    }
+
+    /// What the access log can tell of the request that was decided on last, as `name=value`.
+    ///
+    /// # Panics
+    /// When there was none.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let accounts = self.inner.record.accounts.borrow();
+        let last = accounts.last().expect("a request");
+        let told = last.told();
+        told.map(|(name, value)| format!("{name}={value}"))
+            .collect()
     }
 
     /// The log lines of this level.

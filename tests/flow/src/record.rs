@@ -1,14 +1,16 @@
 //! What the world notes: log lines, counters, and whatever breaks a rule of the glue.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use oidc_filter::host::{Counter, Level};
+use oidc_filter::account::Account;
+use oidc_filter::host::{Counter, Level, Series};
 use oidc_filter::http::Response;
 
 use crate::forward::Forwarded;
 use crate::idp::{END_SESSION, USERINFO};
 use crate::network::Sent;
+use crate::stage::KONG_ADMIN;
 
 /// Notes of a whole world.
 #[derive(Default)]
@@ -16,6 +18,9 @@ pub(crate) struct Record {
     pub(crate) lines: RefCell<Vec<(Level, String)>>,
     pub(crate) answers: RefCell<Vec<Response>>,
     counters: RefCell<HashMap<Counter, u64>>,
+    series: RefCell<BTreeMap<String, u64>>,
+    /// What the access log could tell of each request that was decided on.
+    pub(crate) accounts: RefCell<Vec<Account>>,
     secrets: RefCell<Vec<String>>,
     /// Secrets that an answer may hold: what `login_tokens` hands out.
     handed_out: RefCell<Vec<String>>,
@@ -39,6 +44,22 @@ impl Record {
         *self.counters.borrow_mut().entry(counter).or_default() += 1;
     }
 
+    pub(crate) fn tally(&self, series: Series) {
+        *self.series.borrow_mut().entry(series.name()).or_default() += 1;
+    }
+
+    /// Every decision has its code: without one the operator would look in vain.
+    pub(crate) fn account(&self, account: &Account) {
+        if account.code.is_empty() {
+            self.violation("a decision without a code");
+        }
+        self.accounts.borrow_mut().push(account.clone());
+    }
+
+    pub(crate) fn series(&self) -> BTreeMap<String, u64> {
+        self.series.borrow().clone()
+    }
+
     pub(crate) fn counted(&self, counter: Counter) -> u64 {
         self.counters
             .borrow()
@@ -60,10 +81,12 @@ impl Record {
             texts.collect::<Vec<_>>()
         };
         self.set_cookies(root, &of("set-cookie"), &of("cache-control"), &of("vary"));
-        if !of("cache-control")
+        // Our public keys are nobody's secret.
+        let public = of("content-type") == ["application/jwk-set+json"];
+        let kept_by_none = of("cache-control")
             .iter()
-            .any(|value| value.ends_with("no-store"))
-        {
+            .any(|value| value.ends_with("no-store"));
+        if !kept_by_none && !public {
             self.violation(format!("an answer that a cache may keep: {answer:?}"));
         }
         for (name, value) in &answer.headers {
@@ -173,6 +196,10 @@ impl Record {
                 }
             }
             for call in calls {
+                // Kong's Admin API knows tokens by their address.
+                if call.url.starts_with(KONG_ADMIN) {
+                    continue;
+                }
                 // The userinfo endpoint gets the token where RFC 6750 has it.
                 let (place, _) = call.url.split_once('?').unwrap_or((&call.url, ""));
                 let at_userinfo = |name: &str| place == USERINFO && name == "authorization";

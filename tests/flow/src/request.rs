@@ -13,6 +13,7 @@ pub struct Request {
     pub(crate) secrets: Vec<String>,
     pub(crate) body: Vec<u8>,
     pub(crate) peer: Option<IpAddr>,
+    pub(crate) host_path: Option<Vec<u8>>,
 }
 
 impl Request {
@@ -69,6 +70,13 @@ impl Request {
     pub fn body(mut self, body: &str) -> Self {
         self.body = body.as_bytes().to_vec();
         self.header("content-length", body.len().to_string())
+    }
+
+    /// For this path, as the host's own router reads it (Kong).
+    #[must_use]
+    pub fn read_by_host_as(mut self, path: &str) -> Self {
+        self.host_path = Some(path.as_bytes().to_vec());
+        self
     }
 
     /// From this address, by a connection of its own.

@@ -15,6 +15,8 @@ use crate::world::{Dialect, World};
 pub const ISSUER: &str = "https://idp.test/realm";
 /// Where its metadata stand.
 pub const DISCOVERY: &str = "https://idp.test/realm/.well-known/openid-configuration";
+/// Kong's Admin API.
+pub const KONG_ADMIN: &str = "http://kong.test/team";
 /// Where its keys stand.
 pub const KEYS: &str = "https://idp.test/realm/keys";
 

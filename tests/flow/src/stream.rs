@@ -33,6 +33,7 @@ pub(crate) struct Stream {
     body: Vec<u8>,
     /// The address at the other end of the connection.
     pub(crate) peer: Option<IpAddr>,
+    host_path: Option<Vec<u8>>,
     over: Cell<bool>,
     grpc: Cell<bool>,
     task: Cell<Option<u64>>,
@@ -57,6 +58,7 @@ impl Stream {
             headers: request.headers,
             body: request.body,
             peer: request.peer,
+            host_path: request.host_path,
             over: Cell::new(false),
             grpc: Cell::new(false),
             task: Cell::new(None),
@@ -74,15 +76,18 @@ impl Stream {
     /// The headers have come.
     pub(crate) fn begin(self: &Rc<Stream>, world: &Rc<Inner>) {
         let headers = Headers::from_serialized(serialize(&self.headers));
-        let Some(request) = headers.map(Request::new) else {
+        let Some(mut request) = headers.map(Request::new) else {
             return self.unexpected(world);
         };
+        request.host_path = self.host_path.clone();
         self.grpc.set(request.is_grpc());
         let Some(policy) = self.root.policy.borrow().clone() else {
             return self.unexpected(world);
         };
         if world.dialect == Dialect::Kong && request.headers.len() >= KONG_HEADER_LIMIT {
-            return self.reply(world, Response::new(431));
+            let mut reply = Response::new(431);
+            reply.account.code = "too_many_headers";
+            return self.reply(world, reply);
         }
         let worker = &world.workers[self.worker];
         world
@@ -152,17 +157,21 @@ impl Stream {
         for (name, value) in edits.set() {
             world.record.header(name, value);
         }
+        world.record.account(&edits.account);
         let forwarded = Forwarded::edited(&self.headers, &self.body, edits, world.dialect);
         world.record.forwarded(self.root.id, &forwarded);
         self.end(world, Outcome::Forwarded(forwarded));
     }
 
     fn unexpected(&self, world: &Inner) {
-        self.reply(world, engine::unexpected(self.grpc.get()));
+        let mut reply = engine::unexpected(self.grpc.get());
+        reply.account.code = "unexpected";
+        self.reply(world, reply);
     }
 
     fn reply(&self, world: &Inner, reply: Response) {
         world.record.answer(self.root.id, &reply);
+        world.record.account(&reply.account);
         self.end(world, Outcome::Answered(reply));
     }
 

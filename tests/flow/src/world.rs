@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) crypto: Cell<HostCrypto>,
     /// Whether Kong gives each request an id that strangers do not know.
     pub(crate) marks: Cell<bool>,
+    /// The service that Kong's requests are for.
+    pub(crate) service: RefCell<Option<String>>,
     /// The context that the host takes calls to be made by.
     pub(crate) current: Cell<Option<(usize, Owner)>>,
     pub(crate) network: RefCell<Network>,
@@ -106,6 +108,7 @@ impl World {
             shared: RefCell::default(),
             crypto: Cell::new(HostCrypto::Absent),
             marks: Cell::new(true),
+            service: RefCell::default(),
             current: Cell::new(None),
             network: RefCell::default(),
             waiting: RefCell::default(),

@@ -27,7 +27,7 @@ fn parameter(url: &str, name: &str) -> Option<String> {
 }
 
 #[test]
-fn dx_10_a_login_stays_with_the_client_it_began_with() {
+fn dx_04_a_login_stays_with_the_client_it_began_with() {
     each(json!({}), |world| {
         for (named, client, proof, place) in [
             ("", CLIENT, "basic", "https://one.test/"),

@@ -3,7 +3,7 @@
 
 use flow::idp::{INTROSPECT, ROBOT, TOKEN, USERINFO};
 use flow::network::Sent;
-use flow::{Dialect, Request, World};
+use flow::{Behaviour, Dialect, Request, World};
 use serde_json::{Value, json};
 
 /// In both hosts, with this method and members.
@@ -111,6 +111,97 @@ fn credentials_are_looked_for_only_where_the_configuration_says() {
     each("refresh_token", header, |world| {
         world.ask(Request::get("/app?rt=x")).assert_status(401);
         assert_eq!(world.calls_to(TOKEN), 0);
+    });
+}
+
+/// Somebody and something with a credential, to whom the token endpoint answers with `x-limit: 7`: what each gets
+/// under this name.
+#[track_caller]
+fn limits(members: Value, name: &str) -> Vec<[usize; 2]> {
+    let methods = json!({"auth_methods": ["password", "client_credentials"]});
+    let world = |dialect| {
+        World::with_login(
+            dialect,
+            flow::stage::merged(methods.clone(), members.clone()),
+        )
+    };
+    let ask = |world: &World, target: &str| {
+        world.next(TOKEN, [Behaviour::With("x-limit", "7")]);
+        let outcome = world.ask(Request::get(target));
+        let sent = outcome.forwarded().response(name);
+        assert!(sent.iter().all(|value| value == "7"), "{sent:?}");
+        sent.len()
+    };
+    let robot = format!("/app?client_id={}&client_secret={}", ROBOT[0], ROBOT[1]);
+    let alex = "/app?username=alex&password=the%20password%20of%20alex";
+    let asked = Dialect::BOTH.map(world);
+    asked
+        .iter()
+        .map(|world| [ask(world, alex), ask(world, &robot)])
+        .collect()
+}
+
+#[test]
+fn headers_of_the_token_endpoint_are_replayed_to_the_client() {
+    let replay = json!({"token_headers_replay": ["x-limit"]});
+    assert_eq!(limits(replay, "x-limit"), [[1, 1]; 2]);
+    assert_eq!(limits(json!({}), "x-limit"), [[0, 0]; 2]);
+}
+
+#[test]
+fn replayed_headers_may_have_a_prefix() {
+    let replay = json!({"token_headers_replay": ["x-limit"], "token_headers_prefix": "idp-"});
+    assert_eq!(limits(replay.clone(), "idp-x-limit"), [[1, 1]; 2]);
+    assert_eq!(limits(replay, "x-limit"), [[0, 0]; 2]);
+}
+
+#[test]
+fn headers_are_replayed_for_the_grants_that_are_named() {
+    let replay = json!({"token_headers_replay": ["x-limit"], "token_headers_grants": ["password"]});
+    assert_eq!(limits(replay, "x-limit"), [[1, 0]; 2]);
+}
+
+#[test]
+fn introspection_names_the_token_as_configured() {
+    let members = json!({"introspection_token_param_name": "tok"});
+    each("introspection", members, |world| {
+        let token = world.idp().token_for("alex", world.now());
+        // This provider knows the standard name only.
+        let _ = world.show(&token);
+        let body = last(world).body;
+        assert!(body.contains(&format!("tok={token}")), "{body}");
+        assert!(!body.contains("token="), "{body}");
+    });
+}
+
+#[test]
+fn the_audience_is_sent_to_both_endpoints() {
+    let members = json!({"audience": ["https://api.test", "other"]});
+    for dialect in Dialect::BOTH {
+        let world = World::with_login(dialect, members.clone());
+        let browser = world.browser();
+        let away = browser.open("/app").away();
+        assert_eq!(
+            away.parameter("audience").as_deref(),
+            Some("https://api.test other")
+        );
+        browser.log_in(&away).here().outcome.assert_user("alex");
+        let body = last(&world).body;
+        assert!(
+            body.contains("audience=https%3A%2F%2Fapi.test+other"),
+            "{body}"
+        );
+    }
+    each("client_credentials", members, |world| {
+        let pair = format!("/app?client_id={}&client_secret={}", ROBOT[0], ROBOT[1]);
+        world
+            .ask(Request::get(&pair).secret(ROBOT[1]))
+            .assert_user("robot");
+        let body = last(world).body;
+        assert!(
+            body.contains("audience=https%3A%2F%2Fapi.test+other"),
+            "{body}"
+        );
     });
 }
 

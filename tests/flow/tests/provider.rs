@@ -1,9 +1,10 @@
 //! Discovery, key sets and a provider that misbehaves (specification sections 7.1, 7.2 and 16).
 
+use flow::assertion::client_jwk;
 use flow::stage::{DISCOVERY, ISSUER, KEYS, config, key};
-use flow::{Behaviour, Dialect, World};
+use flow::{Behaviour, Dialect, Request, World};
 use oidc_filter::host::{Counter, Level};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::issuer;
 
 #[test]
@@ -194,6 +195,73 @@ fn c23_another_issuer_in_the_metadata_is_a_warning_or_a_refusal() {
         );
         world.pass_seconds(5);
         world.show(&world.token(json!({}))).assert_user("alex");
+    }
+}
+
+/// Microsoft's metadata for many tenants name an issuer that no token has.
+#[test]
+fn an_issuer_for_many_tenants_is_that_of_the_tokens_tenant() {
+    let shared = json!({"issuer": "https://idp.test/{tenantid}/v2.0", "jwks_uri": KEYS});
+    let of = |named: &str, tid: Value| json!({"iss": format!("https://idp.test/{named}/v2.0"), "tid": tid});
+    for (members, second) in [
+        (json!({"verify_issuer": "strict"}), 200),
+        (
+            json!({"issuers_allowed": ["https://idp.test/one/v2.0"]}),
+            401,
+        ),
+    ] {
+        let world = World::new(Dialect::Envoy, 1);
+        let issuer = "https://idp.test/common/v2.0";
+        world.put(
+            &format!("{issuer}/.well-known/openid-configuration"),
+            &shared,
+        );
+        world.publish(&["k1"]);
+        let members = flow::stage::merged(json!({"issuer": issuer}), members);
+        world.route(&flow::stage::config(members));
+        let show = |claims| world.show(&world.token(claims));
+        show(of("one", json!("one"))).assert_user("alex");
+        assert_eq!(world.logged("every_tenant"), second == 200);
+        assert!(!world.logged("issuer_mismatch"));
+        // Another tenant: as the operator says. One that the token itself does not name: never.
+        let other = show(of("two", json!("two")));
+        assert_eq!(other.is_forwarded(), second == 200);
+        for bad in [
+            of("two", json!("one")),
+            of("two", Value::Null),
+            of("{tenantid}", json!("{tenantid}")),
+            of("common", json!("two")),
+            json!({"iss": "https://evil.test/one/v2.0", "tid": "one"}),
+        ] {
+            show(bad).assert_status(401);
+        }
+    }
+}
+
+/// A login there: its session is of the tenant, and the client's assertion is for the issuer as it is configured.
+#[test]
+fn people_of_a_tenant_log_in_where_the_metadata_are_of_many() {
+    let members = json!({"client_auth": ["private_key_jwt"], "client_jwk": [client_jwk()]});
+    for dialect in Dialect::BOTH {
+        let world = World::with_login(dialect, members.clone());
+        world.put_login(json!({"issuer": "https://idp.test/{tenantid}"}));
+        let tid = |tid: &str| {
+            let claims = json!({"tid": tid});
+            world.idp().set(|idp| {
+                idp.id_claims = claims.clone();
+                idp.access_claims = claims;
+            });
+        };
+        tid("realm");
+        let browser = world.browser();
+        browser.enter("/app").outcome.assert_user("alex");
+        assert_eq!(world.idp().proofs(), ["private_key_jwt"]);
+        browser.ask(Request::get("/app")).assert_user("alex");
+        tid("other");
+        let other = world.browser();
+        let stop = other.log_in(&other.open("/app").away());
+        stop.here().outcome.assert_status(401);
+        assert!(world.logged("issuer_not_allowed"));
     }
 }
 

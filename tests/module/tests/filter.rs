@@ -531,3 +531,35 @@ fn a_forged_identity_in_the_trailers_never_arrives() {
     }
     flow.assert_sound();
 }
+
+#[test]
+fn the_client_is_told_by_us_and_not_by_the_upstream() {
+    for mode in both() {
+        let name = mode.name();
+        let members = json!({
+            "downstream_access_token_header": "x-token",
+            "downstream_headers_claims": ["department"], "downstream_headers_names": ["x-upstream"],
+        });
+        let flow = Flow::with(mode, &members);
+        let token = flow.token_with(&json!({"department": "sales\r\nx-forged: 1"}));
+        // Fresh, and from the cache.
+        for _ in 0..2 {
+            let told = flow.get_with("/", &token, &[]);
+            assert_eq!(told.status(), 200, "{name}\n{}", flow.log());
+            assert_eq!(told.all("x-upstream"), ["salesx-forged: 1"], "{name}");
+            assert_eq!(told.all("x-token"), [token.as_str()], "{name}");
+            assert_eq!(told.all("cache-control"), ["private, no-store"], "{name}");
+        }
+        // Where we have nothing to say, nobody says it.
+        let silent = flow.get("/");
+        assert_eq!(silent.status(), 200, "{name}");
+        assert_eq!(silent.all("x-upstream"), [""; 0], "{name}");
+        let refused = flow.get_with("/", "bad.bad.bad", &[]);
+        assert_eq!((refused.status(), refused.all("x-token").len()), (401, 0));
+        flow.assert_sound();
+    }
+    for mode in both() {
+        let flow = Flow::new(mode);
+        assert_eq!(flow.get("/").all("x-upstream"), ["theirs"]);
+    }
+}

@@ -122,7 +122,7 @@ pub fn state(field: &Field, entry: &Entry, claims: &[Claim]) -> State {
     let claim = claims.iter().find(|claim| claim.path == field.path);
     match (entry.standing, claim) {
         (Standing::Never(why), _) => State::Refused(why.to_owned()),
-        (Standing::Later | Standing::Instead(_), _) => {
+        (Standing::Later | Standing::Instead(_) | Standing::Renamed(_), _) => {
             State::Open(format!("{}: not built yet", field.part))
         }
         (Standing::Honoured, None) => {

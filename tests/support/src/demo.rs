@@ -1,6 +1,7 @@
 //! The demo: the files in `envoy/` as a user gets them, with a real Envoy and a real Keycloak. `make run` starts it on
 //! [`Ports::USUAL`], which are those of the files; tests start it on others.
 
+use std::fs;
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -79,6 +80,17 @@ impl Ports {
     pub fn url(self) -> String {
         format!("http://localhost:{}/", self.gateway)
     }
+}
+
+/// The example of this flow, `envoy/<flow>.yaml`, as JSON.
+///
+/// # Panics
+/// When there is none, or it is no YAML.
+#[must_use]
+pub fn example(flow: &str) -> Value {
+    let file = crate::workspace().join(format!("envoy/{flow}.yaml"));
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{flow}: {error}"));
+    serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{flow}: {error}"))
 }
 
 /// A configuration of `envoy/` with these ports and the module under test; all else as it is.

@@ -130,10 +130,24 @@ impl Envoy {
         admin: u16,
         env: &[(&str, &str)],
     ) -> Result<Self, StartError> {
+        Self::from_bootstrap_of(bootstrap, port, admin, env, 2)
+    }
+
+    /// The same with so many worker threads.
+    ///
+    /// # Errors
+    /// As for [`Envoy::try_start`].
+    pub fn from_bootstrap_of(
+        bootstrap: &Value,
+        port: u16,
+        admin: u16,
+        env: &[(&str, &str)],
+        concurrency: u32,
+    ) -> Result<Self, StartError> {
         let options = EnvoyOptions {
             listeners: Vec::new(),
             clusters: Vec::new(),
-            concurrency: 2,
+            concurrency,
             log_level: "info".into(),
             env: env
                 .iter()

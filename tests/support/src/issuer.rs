@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
-use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
@@ -20,6 +21,9 @@ use serde_json::{Value, json};
 pub const ALGORITHMS: [&str; 10] = [
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 ];
+
+/// `sub` of alex.
+pub const ALEX: &str = "0b1e1f6c-alex";
 
 /// A key pair under one algorithm and one name.
 pub struct SigningKey {
@@ -78,6 +82,20 @@ impl SigningKey {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<SigningKey> = OnceLock::new();
         SHARED.get_or_init(|| Self::generate("RS256", "shared"))
+    }
+
+    /// Another one, where one is not enough.
+    #[must_use]
+    pub fn second() -> &'static Self {
+        static SECOND: OnceLock<SigningKey> = OnceLock::new();
+        SECOND.get_or_init(|| Self::generate("RS256", "second"))
+    }
+
+    /// One that no provider publishes.
+    #[must_use]
+    pub fn unpublished() -> &'static Self {
+        static UNPUBLISHED: OnceLock<SigningKey> = OnceLock::new();
+        UNPUBLISHED.get_or_init(|| Self::generate("RS256", "unpublished"))
     }
 
     /// The public key as a JWK (RFC 7517).
@@ -157,6 +175,37 @@ pub fn hs256(secret: &[u8], claims: &Value) -> String {
     format!("{input}.{}", b64(signature.as_ref()))
 }
 
+/// A JWE (RFC 7516, `dir` and `A256GCM`) of these claims, for which nobody has the key.
+///
+/// # Panics
+/// When AWS-LC refuses to encrypt.
+#[must_use]
+pub fn encrypted(claims: &Value) -> String {
+    let random = SystemRandom::new();
+    let (mut key, mut nonce) = ([0; 32], [0; 12]);
+    random.fill(&mut key).expect("random bytes");
+    random.fill(&mut nonce).expect("random bytes");
+    let key = UnboundKey::new(&AES_256_GCM, &key).expect("a key");
+    let header = b64(json!({"alg": "dir", "enc": "A256GCM"})
+        .to_string()
+        .as_bytes());
+    let mut text = claims.to_string().into_bytes();
+    let tag = LessSafeKey::new(key)
+        .seal_in_place_separate_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(header.as_bytes()),
+            &mut text,
+        )
+        .expect("a sealed text");
+    // The key of a `dir` is not sent.
+    format!(
+        "{header}..{}.{}.{}",
+        b64(&nonce),
+        b64(&text),
+        b64(tag.as_ref())
+    )
+}
+
 /// A key set document of these public keys.
 #[must_use]
 pub fn jwks<'a>(keys: impl IntoIterator<Item = &'a SigningKey>) -> Value {
@@ -169,7 +218,7 @@ pub fn claims(issuer: &str) -> Value {
     let now = now();
     json!({
         "iss": issuer,
-        "sub": "0b1e1f6c-alex",
+        "sub": ALEX,
         "aud": "account",
         "azp": "kong",
         "iat": now,

@@ -9,6 +9,7 @@ pub mod keycloak;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod quirks;
 pub mod raw;
 pub mod scenarios;
 mod server;

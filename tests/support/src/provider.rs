@@ -18,10 +18,14 @@ use tokio_stream::StreamExt as _;
 use crate::issuer::{SigningKey, claims, jwks};
 use crate::server::{Body, Server, full};
 
+mod asked;
+mod grants;
+mod habits;
 mod login;
 
+pub use habits::{Access, Api, Habits, Refresh, Scopes};
 pub use login::Tokens;
-use login::{Logins, Own};
+use login::{Logins, Own, fields};
 
 /// Path of the discovery document.
 pub const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -33,8 +37,33 @@ pub const AUTHORIZE: &str = "/authorize";
 pub const TOKEN: &str = "/token";
 /// Path of the end-session endpoint.
 pub const END_SESSION: &str = "/end-session";
+/// Path of the introspection endpoint.
+pub const INTROSPECT: &str = "/introspect";
+/// Path of the userinfo endpoint.
+pub const USERINFO: &str = "/userinfo";
 /// The client that the provider knows, and its secret.
 pub const CLIENT: (&str, &str) = ("kong", "a secret of the client");
+/// Another client, a program, and its secret.
+pub const ROBOT: (&str, &str) = ("robot", "a secret of the robot");
+/// The person who can log in with a password.
+pub const PASSWORD: (&str, &str) = ("alex", "doe");
+
+/// The person's `sub`.
+const PERSON: &str = crate::issuer::ALEX;
+
+/// All endpoints, by their usual paths.
+const ENDPOINTS: [&str; 7] = [
+    DISCOVERY,
+    JWKS,
+    AUTHORIZE,
+    TOKEN,
+    END_SESSION,
+    INTROSPECT,
+    USERINFO,
+];
+
+/// Where the neighbour's keys are: another authorization server at the same host.
+const NEIGHBOURS_KEYS: &str = "/neighbour/keys";
 
 /// What one call of an endpoint meets.
 #[derive(Clone, Debug)]
@@ -49,6 +78,8 @@ pub enum Behaviour {
     Redirect(String),
     /// 200 with this body.
     Answer(Vec<u8>),
+    /// This status with this body.
+    Failure(u16, Vec<u8>),
     /// The connection is closed without an answer, like a pooled one that the provider had given up.
     Close,
     /// The connection is closed in the middle of the body.
@@ -72,11 +103,15 @@ struct Script {
     /// Headers of the last call of each path.
     headers: BTreeMap<String, Vec<(String, String)>>,
     logins: Logins,
+    /// The port of the other host.
+    elsewhere: u16,
 }
 
 /// A running provider. It begins with the key [`SigningKey::shared`].
 pub struct Provider {
     server: Server,
+    /// Another host, for the endpoints that are not at the issuer's.
+    elsewhere: Server,
     script: Arc<Mutex<Script>>,
     released: watch::Sender<u64>,
 }
@@ -91,22 +126,39 @@ impl Provider {
     /// Starts one on this port: a provider that was down comes up.
     #[must_use]
     pub fn start_on(port: u16) -> Self {
+        Self::with_habits(port, Habits::default())
+    }
+
+    /// Starts one with these habits.
+    #[must_use]
+    pub fn start_with(habits: Habits) -> Self {
+        Self::with_habits(crate::ports::free(), habits)
+    }
+
+    fn with_habits(port: u16, habits: Habits) -> Self {
+        let elsewhere = crate::ports::free();
+        let mut keys = vec![SigningKey::shared()];
+        keys.extend(habits.two_keys.then(SigningKey::second));
         let script = Arc::new(Mutex::new(Script {
-            keys: jwks([SigningKey::shared()]),
+            keys: jwks(keys),
             metadata: json!({}),
             next: BTreeMap::new(),
             always: BTreeMap::new(),
             calls: BTreeMap::new(),
             headers: BTreeMap::new(),
-            logins: Logins::default(),
+            logins: Logins::new(habits, port),
+            elsewhere,
         }));
         let (released, waiting) = watch::channel(0);
-        let shared = script.clone();
-        let server = Server::start_on(port, move |request| {
-            answer(request, port, shared.clone(), waiting.clone())
-        });
+        let server = |at: u16| {
+            let (script, waiting) = (script.clone(), waiting.clone());
+            Server::start_on(at, move |request| {
+                answer(request, at, script.clone(), waiting.clone())
+            })
+        };
         Self {
-            server,
+            server: server(port),
+            elsewhere: server(elsewhere),
             script,
             released,
         }
@@ -118,10 +170,28 @@ impl Provider {
         self.server.address
     }
 
-    /// The issuer identifier, and the base of its URLs.
+    /// The other host, for another cluster.
+    #[must_use]
+    pub fn elsewhere(&self) -> SocketAddr {
+        self.elsewhere.address
+    }
+
+    /// The host itself, where the issuer may have a path.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// The issuer identifier.
     #[must_use]
     pub fn issuer(&self) -> String {
-        format!("http://{}", self.server.address)
+        Habits::issuer_of(self.lock().logins.habits.issuer, self.address().port())
+    }
+
+    /// The address of an endpoint.
+    #[must_use]
+    pub fn url(&self, endpoint: &'static str) -> String {
+        url(&self.lock(), endpoint)
     }
 
     /// A token for alex, good for five minutes, signed with the key the provider began with.
@@ -169,6 +239,28 @@ impl Provider {
     #[must_use]
     pub fn token_forms(&self) -> Vec<BTreeMap<String, String>> {
         self.lock().logins.forms.clone()
+    }
+
+    /// Signs with a new key of this name from now on, and publishes it beside the old ones.
+    pub fn rotate(&self, kid: &str) {
+        let key: &'static SigningKey = Box::leak(Box::new(SigningKey::generate("RS256", kid)));
+        let mut script = self.lock();
+        script.logins.key = key;
+        script.logins.id_key = key;
+        if let Some(keys) = script.keys["keys"].as_array_mut() {
+            keys.push(key.jwk());
+        }
+    }
+
+    /// A call of the token endpoint, as anybody can make it; gives the whole answer.
+    ///
+    /// # Panics
+    /// When the provider does not answer.
+    #[must_use]
+    pub fn ask_for_tokens(&self, fields: &[(&str, &str)]) -> Value {
+        crate::http::post_form(&self.url(TOKEN), fields)
+            .unwrap_or_else(|error| panic!("{error}"))
+            .json()
     }
 
     /// Publishes these keys from now on.
@@ -241,11 +333,21 @@ async fn answer(
     mut released: watch::Receiver<u64>,
 ) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
-    let path = head.uri.path().to_owned();
     let round = *released.borrow_and_update();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let (behaviour, own) = {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        let habits = &script.logins.habits;
+        let endpoint = habits.endpoint(head.uri.path()).filter(|endpoint| {
+            let is_elsewhere = habits.elsewhere.contains(endpoint);
+            is_elsewhere == (port == script.elsewhere)
+        });
+        // Endpoints go by their usual paths, and nothing else does.
+        let path = match (endpoint, head.uri.path()) {
+            (Some(endpoint), _) => endpoint.to_owned(),
+            (None, path) if ENDPOINTS.contains(&path) => format!("{path} of nobody"),
+            (None, path) => path.to_owned(),
+        };
         *script.calls.entry(path.clone()).or_default() += 1;
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let headers = head.headers.iter();
@@ -255,14 +357,17 @@ async fn answer(
         let behaviour = next
             .or_else(|| script.always.get(&path).cloned())
             .unwrap_or(Behaviour::Normal);
-        let own = match path.as_str() {
-            AUTHORIZE | TOKEN | END_SESSION => {
-                let basic = head.headers.get("authorization");
-                let basic = basic.and_then(|value| value.to_str().ok());
-                let query = head.uri.query().unwrap_or_default();
-                script.logins.answer(&path, query, &body, basic, port)
-            }
-            _ => match document(&path, port, &script) {
+        let header = |name: &str| head.headers.get(name)?.to_str().ok();
+        let (authorization, accept) = (header("authorization"), header("accept").unwrap_or(""));
+        let query = fields(head.uri.query().unwrap_or_default().as_bytes());
+        let logins = &mut script.logins;
+        let own = match endpoint {
+            Some(AUTHORIZE) => logins.authorize(&query),
+            Some(TOKEN) => logins.token(fields(&body), authorization),
+            Some(END_SESSION) => logins.end_session(&query),
+            Some(INTROSPECT) => logins.introspect(&fields(&body), authorization, accept),
+            Some(USERINFO) => logins.userinfo(authorization, accept),
+            _ => match document(head.uri.path(), endpoint, &script) {
                 Some(document) => Own::json(200, &document),
                 None => Own::json(404, &json!({})),
             },
@@ -279,6 +384,7 @@ async fn answer(
         Behaviour::Close => return Err(io::ErrorKind::ConnectionReset.into()),
         Behaviour::Status(status) => return Ok(json_answer(status, full("{}"))),
         Behaviour::Answer(bytes) => return Ok(json_answer(200, full(bytes))),
+        Behaviour::Failure(status, bytes) => return Ok(json_answer(status, full(bytes))),
         Behaviour::Redirect(place) => {
             let mut redirect = json_answer(302, full("{}"));
             let place = place.parse().map_err(io::Error::other)?;
@@ -297,24 +403,45 @@ async fn answer(
     answer.body(full(own.body)).map_err(io::Error::other)
 }
 
-fn document(path: &str, port: u16, script: &Script) -> Option<Value> {
-    match path {
-        DISCOVERY => {
-            let issuer = format!("http://127.0.0.1:{port}");
+fn url(script: &Script, endpoint: &'static str) -> String {
+    let habits = &script.logins.habits;
+    let port = if habits.elsewhere.contains(&endpoint) {
+        script.elsewhere
+    } else {
+        script.logins.port
+    };
+    format!("http://127.0.0.1:{port}{}", habits.path(endpoint))
+}
+
+fn document(path: &str, endpoint: Option<&str>, script: &Script) -> Option<Value> {
+    let habits = &script.logins.habits;
+    let host = format!("http://127.0.0.1:{}", script.logins.port);
+    match (endpoint, path) {
+        (Some(DISCOVERY), _) => {
+            let named = habits.named.unwrap_or(habits.issuer);
             let mut metadata = json!({
-                "issuer": issuer,
-                "jwks_uri": format!("{issuer}{JWKS}"),
-                "authorization_endpoint": format!("{issuer}{AUTHORIZE}"),
-                "token_endpoint": format!("{issuer}{TOKEN}"),
-                "end_session_endpoint": format!("{issuer}{END_SESSION}"),
+                "issuer": Habits::issuer_of(named, script.logins.port),
+                "jwks_uri": url(script, JWKS),
+                "authorization_endpoint": url(script, AUTHORIZE),
+                "token_endpoint": url(script, TOKEN),
+                "end_session_endpoint": url(script, END_SESSION),
+                "introspection_endpoint": url(script, INTROSPECT),
+                "userinfo_endpoint": url(script, USERINFO),
                 "code_challenge_methods_supported": ["S256"],
             });
             for (name, value) in script.metadata.as_object().into_iter().flatten() {
                 metadata[name] = value.clone();
             }
+            for name in &habits.untold {
+                metadata.as_object_mut()?.remove(*name);
+            }
             Some(metadata)
         }
-        JWKS => Some(script.keys.clone()),
+        (Some(JWKS), _) => Some(script.keys.clone()),
+        (_, DISCOVERY) if habits.neighbour => {
+            Some(json!({"issuer": host, "jwks_uri": format!("{host}{NEIGHBOURS_KEYS}")}))
+        }
+        (_, NEIGHBOURS_KEYS) if habits.neighbour => Some(jwks([SigningKey::second()])),
         _ => None,
     }
 }

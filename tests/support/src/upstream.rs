@@ -236,6 +236,7 @@ async fn record(
     let answer = json!({"method": head.method.as_str(), "target": target, "body_bytes": size});
     Ok(Response::builder()
         .header("content-type", "application/json")
+        .header("x-upstream", "theirs")
         .body(full(answer.to_string()))
         .expect("an answer"))
 }

@@ -42,13 +42,26 @@ impl Flow {
         members: &Value,
         change: impl FnOnce(HostOptions) -> HostOptions,
     ) -> Flow {
+        let config = |provider: &Provider| {
+            let mut config = provider.config();
+            for (name, value) in members.as_object().into_iter().flatten() {
+                config[name] = value.clone();
+            }
+            config
+        };
+        Flow::exactly(mode, config, change)
+    }
+
+    /// With this configuration and no more.
+    pub fn exactly(
+        mode: Mode,
+        config: impl FnOnce(&Provider) -> Value,
+        change: impl FnOnce(HostOptions) -> HostOptions,
+    ) -> Flow {
         let (provider, upstream, began) = (Provider::start(), Upstream::start(), now());
         let clock = FakeClock::at(began);
-        let mut config = provider.config();
-        for (name, value) in members.as_object().into_iter().flatten() {
-            config[name] = value.clone();
-        }
-        let mut options = HostOptions::new(filter(), config.to_string(), mode, upstream.address())
+        let text = config(&provider).to_string();
+        let mut options = HostOptions::new(filter(), text, mode, upstream.address())
             .cluster("provider", provider.address());
         options.clock = Some(clock.clone());
         let host = start(change(options));

@@ -1,17 +1,14 @@
-//! The endpoints of a login: authorization, token and end-session endpoint (RFC 6749, OpenID Connect Core). Strict where a
-//! client could be careless: a code is good once, for its `redirect_uri`, its verifier and its client; a refresh token is
-//! rotated, and good once.
+//! What people come to: authorization and end-session endpoint (RFC 6749, OpenID Connect Core). Strict where a client
+//! could be careless: a code is good once, for its `redirect_uri`, its verifier and its client.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
-use super::CLIENT;
-use crate::issuer::{SigningKey, b64, claims};
+use super::habits::Habits;
+use super::{CLIENT, PERSON};
+use crate::issuer::SigningKey;
 
 /// What the token endpoint gives.
 #[derive(Clone, Debug)]
@@ -58,8 +55,12 @@ impl Own {
         }
     }
 
-    fn error(error: &str, description: &str) -> Self {
-        let status = if error == "invalid_client" { 401 } else { 400 };
+    pub(super) fn error(error: &str, description: &str) -> Self {
+        let status = match error {
+            "invalid_client" | "invalid_token" => 401,
+            "access_denied" => 403,
+            _ => 400,
+        };
         let body = json!({"error": error, "error_description": description});
         Self::json(status, &body)
     }
@@ -73,57 +74,93 @@ impl Own {
 }
 
 /// A code, or a refresh token, and what it is for.
-#[derive(Clone, Default)]
-struct Grant {
-    redirect_uri: String,
-    nonce: Option<String>,
-    challenge: Option<String>,
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    pub(super) client: String,
+    /// `sub`: of a person, or of the client itself.
+    pub(super) subject: String,
+    pub(super) redirect_uri: String,
+    pub(super) nonce: Option<String>,
+    pub(super) challenge: Option<String>,
+    pub(super) scope: String,
+    pub(super) audience: Option<String>,
+    pub(super) may_refresh: bool,
 }
 
-/// All logins so far.
-#[derive(Default)]
+impl Grant {
+    /// Nobody's login: what a client or a person asks for at the token endpoint.
+    pub(super) fn of(client: &str, subject: &str, asked: &Fields) -> Grant {
+        let get = |name: &str| asked.get(name).cloned();
+        Grant {
+            client: client.to_owned(),
+            subject: subject.to_owned(),
+            redirect_uri: get("redirect_uri").unwrap_or_default(),
+            nonce: get("nonce"),
+            challenge: get("code_challenge"),
+            scope: get("scope").unwrap_or_default(),
+            audience: get("audience"),
+            may_refresh: true,
+        }
+    }
+
+    pub(super) fn is_of_a_client(&self) -> bool {
+        self.subject == self.client
+    }
+
+    pub(super) fn scopes(&self) -> Vec<&str> {
+        self.scope.split_whitespace().collect()
+    }
+}
+
+/// All logins so far, and all that came of them.
 pub(super) struct Logins {
     pub(super) tokens: Tokens,
+    pub(super) habits: Habits,
     pub(super) forms: Vec<BTreeMap<String, String>>,
-    codes: BTreeMap<String, Grant>,
-    refresh_tokens: BTreeSet<String>,
+    pub(super) codes: BTreeMap<String, Grant>,
+    pub(super) refresh_tokens: BTreeMap<String, Grant>,
+    /// The access tokens that were given: their claims, and whether they name an API of the client's.
+    pub(super) access: BTreeMap<String, (Value, bool)>,
+    pub(super) key: &'static SigningKey,
+    pub(super) id_key: &'static SigningKey,
+    pub(super) port: u16,
     serial: u32,
 }
 
-type Fields = BTreeMap<String, String>;
+pub(super) type Fields = BTreeMap<String, String>;
 
-fn fields(text: &[u8]) -> Fields {
+pub(super) fn fields(text: &[u8]) -> Fields {
     form_urlencoded::parse(text).into_owned().collect()
 }
 
 impl Logins {
-    pub(super) fn answer(
-        &mut self,
-        path: &str,
-        query: &str,
-        body: &[u8],
-        basic: Option<&str>,
-        port: u16,
-    ) -> Own {
-        match path {
-            super::AUTHORIZE => self.authorize(&fields(query.as_bytes())),
-            super::TOKEN => self.token(fields(body), basic, port),
-            _ => {
-                let query = fields(query.as_bytes());
-                match query.get("post_logout_redirect_uri") {
-                    Some(place) => Own::to(place.clone()),
-                    None => Own::json(200, &json!({"logged_out": true})),
-                }
-            }
+    pub(super) fn new(habits: Habits, port: u16) -> Self {
+        let key = SigningKey::shared();
+        let id_key = if habits.two_keys {
+            SigningKey::second()
+        } else {
+            key
+        };
+        Self {
+            tokens: Tokens::default(),
+            habits,
+            forms: Vec::new(),
+            codes: BTreeMap::new(),
+            refresh_tokens: BTreeMap::new(),
+            access: BTreeMap::new(),
+            key,
+            id_key,
+            port,
+            serial: 0,
         }
     }
 
-    fn next(&mut self, kind: &str) -> String {
+    pub(super) fn next(&mut self, kind: &str) -> String {
         self.serial += 1;
         format!("{kind}-{}", self.serial)
     }
 
-    fn authorize(&mut self, asked: &Fields) -> Own {
+    pub(super) fn authorize(&mut self, asked: &Fields) -> Own {
         let get = |name: &str| asked.get(name).cloned();
         let (Some(redirect_uri), Some(state)) = (get("redirect_uri"), get("state")) else {
             return Own::error("invalid_request", "no redirect_uri or state");
@@ -134,32 +171,21 @@ impl Logins {
         if !good {
             return Own::error("invalid_request", "another client or flow");
         }
+        if self.habits.https_callbacks && !is_safe(&redirect_uri) {
+            return Own::error("redirect_mismatch", "a callback has to be https");
+        }
+        if self.habits.secret.is_none() && get("code_challenge").is_none() {
+            return Own::error(
+                "invalid_request",
+                "a public client without a code_challenge",
+            );
+        }
         let code = self.next("code");
-        let grant = Grant {
-            redirect_uri: redirect_uri.clone(),
-            nonce: get("nonce"),
-            challenge: get("code_challenge"),
-        };
+        let mut grant = Grant::of(CLIENT.0, PERSON, asked);
+        grant.may_refresh = self.habits.refresh.is_asked(&grant, asked);
         self.codes.insert(code.clone(), grant);
         if get("response_mode").as_deref() == Some("form_post") {
-            let quoted = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;");
-            let input = |name: &str, value: &str| {
-                format!(
-                    "<input type=\"hidden\" name=\"{name}\" value=\"{}\">",
-                    quoted(value)
-                )
-            };
-            return Own {
-                status: 200,
-                kind: "text/html",
-                location: None,
-                body: format!(
-                    "<body onload=\"document.forms[0].submit()\"><form method=\"post\" action=\"{}\">{}{}</form>",
-                    quoted(&redirect_uri),
-                    input("code", &code),
-                    input("state", &state)
-                ),
-            };
+            return posted(&redirect_uri, &[("code", &code), ("state", &state)]);
         }
         let mark = if redirect_uri.contains('?') { '&' } else { '?' };
         let mut back = form_urlencoded::Serializer::new(String::new());
@@ -167,101 +193,55 @@ impl Logins {
         Own::to(format!("{redirect_uri}{mark}{}", back.finish()))
     }
 
-    fn token(&mut self, form: Fields, basic: Option<&str>, port: u16) -> Own {
-        self.forms.push(form.clone());
-        let get = |name: &str| form.get(name).cloned();
-        let by_header = basic
-            .and_then(|value| value.strip_prefix("Basic "))
-            .and_then(|value| STANDARD.decode(value).ok())
-            .and_then(|pair| String::from_utf8(pair).ok());
-        let shown = match by_header {
-            Some(pair) => {
-                // Name and secret are form-encoded there (RFC 6749 section 2.3.1).
-                let read = |text: &str| {
-                    let text = format!("x={text}");
-                    fields(text.as_bytes()).remove("x").unwrap_or_default()
-                };
-                pair.split_once(':')
-                    .map(|(name, secret)| (read(name), read(secret)))
-            }
-            None => get("client_id").zip(get("client_secret")),
+    pub(super) fn end_session(&self, asked: &Fields) -> Own {
+        let back = match self.habits.own_logout {
+            // It leads back by its own argument alone, and only for a client that it knows.
+            Some(back) => match (asked.get("client_id"), asked.get(back)) {
+                (Some(client), Some(place)) if client == CLIENT.0 => Some(place),
+                _ => {
+                    let why = format!("client_id and {back} are required");
+                    return Own::error("invalid_request", &why);
+                }
+            },
+            None => asked.get("post_logout_redirect_uri"),
         };
-        if shown != Some((CLIENT.0.to_owned(), CLIENT.1.to_owned())) {
-            return Own::error("invalid_client", "another client or secret");
+        match back {
+            Some(place) => Own::to(place.clone()),
+            None => Own::json(200, &json!({"logged_out": true})),
         }
-        let grant = match get("grant_type").as_deref() {
-            Some("authorization_code") => {
-                let code = get("code").unwrap_or_default();
-                let Some(grant) = self.codes.remove(&code) else {
-                    return Own::error("invalid_grant", "no such code");
-                };
-                if get("redirect_uri").as_ref() != Some(&grant.redirect_uri) {
-                    return Own::error("invalid_grant", "another redirect_uri");
-                }
-                let hashed = get("code_verifier").map(|verifier| {
-                    b64(digest::digest(&digest::SHA256, verifier.as_bytes()).as_ref())
-                });
-                if hashed != grant.challenge {
-                    return Own::error("invalid_grant", "another code_verifier");
-                }
-                grant
-            }
-            Some("refresh_token") => {
-                if !self
-                    .refresh_tokens
-                    .remove(&get("refresh_token").unwrap_or_default())
-                {
-                    return Own::error("invalid_grant", "no such refresh token");
-                }
-                Grant::default()
-            }
-            _ => return Own::error("unsupported_grant_type", "another grant"),
-        };
-        let answer = self.give(&grant, port);
-        Own::json(200, &answer)
     }
+}
 
-    fn give(&mut self, grant: &Grant, port: u16) -> Value {
-        let tokens = self.tokens.clone();
-        let key = SigningKey::shared();
-        let mut access = claims(&format!("http://127.0.0.1:{port}"));
-        access["exp"] = (access["iat"].as_u64().unwrap_or_default() + tokens.lifetime).into();
-        access["jti"] = self.next("access").into();
-        let mut id = claims(&format!("http://127.0.0.1:{port}"));
-        id["aud"] = CLIENT.0.into();
-        if let Some(nonce) = &grant.nonce {
-            id["nonce"] = nonce.as_str().into();
-        }
-        merge(&mut access, &tokens.access);
-        merge(&mut id, &tokens.id);
-        let mut id_token = key.token(&id);
-        if tokens.bad_signature {
-            // Not the very last letter, which holds unused bits.
-            let at = id_token.len() - 3;
-            let other = if id_token.as_bytes()[at] == b'A' {
-                "B"
-            } else {
-                "A"
-            };
-            id_token.replace_range(at..=at, other);
-        }
-        let refresh_token = self.next("refresh");
-        self.refresh_tokens.insert(refresh_token.clone());
-        let mut answer = json!({
-            "access_token": key.token(&access),
-            "token_type": "Bearer",
-            "expires_in": tokens.lifetime,
-            "refresh_token": refresh_token,
-            "id_token": id_token,
-            "scope": "openid",
-        });
-        merge(&mut answer, &tokens.answer);
-        answer
+fn is_safe(redirect_uri: &str) -> bool {
+    Url::parse(redirect_uri)
+        .is_ok_and(|url| url.scheme() == "https" || url.host_str() == Some("localhost"))
+}
+
+/// A form that posts itself (OAuth 2.0 Form Post Response Mode).
+fn posted(action: &str, fields: &[(&str, &str)]) -> Own {
+    let quoted = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;");
+    let inputs: String = fields
+        .iter()
+        .map(|(name, value)| {
+            format!(
+                "<input type=\"hidden\" name=\"{name}\" value=\"{}\">",
+                quoted(value)
+            )
+        })
+        .collect();
+    Own {
+        status: 200,
+        kind: "text/html",
+        location: None,
+        body: format!(
+            "<body onload=\"document.forms[0].submit()\"><form method=\"post\" action=\"{}\">{inputs}</form>",
+            quoted(action)
+        ),
     }
 }
 
 /// Members replace or join those that are there; null takes one out.
-fn merge(into: &mut Value, members: &Value) {
+pub(super) fn merge(into: &mut Value, members: &Value) {
     let Some(own) = into.as_object_mut() else {
         return;
     };
