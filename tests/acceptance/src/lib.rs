@@ -123,6 +123,16 @@ impl Gateway {
         seen
     }
 
+    /// A browser follows the way of a login up to the callback, but not further: gives the provider's last page.
+    ///
+    /// # Panics
+    /// When the browser is not sent to the provider.
+    pub fn until_callback(&self, browser: &mut Browser, target: &str) -> Page {
+        let page = browser.get(&self.url(target));
+        let place = page.location().expect("a redirect to the provider");
+        browser.get(place.as_str())
+    }
+
     /// A browser gets this page at once; gives the request as it arrived.
     ///
     /// # Panics

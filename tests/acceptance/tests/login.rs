@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use support::browser::{Browser, Page, parameter};
 use support::envoy::EnvoyOptions;
 use support::keycloak::{CLIENT, CLIENT_SECRET, Keycloak, REALM};
-use support::provider::{AUTHORIZE, Behaviour, DISCOVERY, Provider, TOKEN};
+use support::provider::Provider;
 
 /// The configuration of Kong's how-to "authorization code flow", and what a filter in Envoy needs beside it.
 fn how_to(members: Value) -> Gateway {
@@ -36,13 +36,6 @@ fn how_to_with(members: Value, change: impl FnOnce(&mut EnvoyOptions)) -> Gatewa
 fn provider_calls(gateway: &Gateway) -> u64 {
     let name = "cluster.provider.upstream_rq_total";
     gateway.envoy.stat(name).unwrap_or(0)
-}
-
-/// The way to the callback: everything up to it, but not the callback itself.
-fn until_callback(gateway: &Gateway, browser: &mut Browser, target: &str) -> Page {
-    let page = browser.get(&gateway.url(target));
-    let place = page.location().expect("a redirect to the provider");
-    browser.get(place.as_str())
 }
 
 #[test]
@@ -85,7 +78,7 @@ fn ht_01a_a_visitor_is_sent_to_keycloak() {
 
 /// A login as in HT-01b; gives the page after the callback, which is not followed yet.
 fn logs_in_as_alex(gateway: &Gateway, browser: &mut Browser) -> Page {
-    let form = until_callback(gateway, browser, "/anything?hello=world");
+    let form = gateway.until_callback(browser, "/anything?hello=world");
     assert!(form.asks_for_password(), "{form:?}");
     let posting = browser.answer_form(&form);
     let callback = posting.form().expect("a form for the gateway");
@@ -115,9 +108,11 @@ fn logs_in_as_alex(gateway: &Gateway, browser: &mut Browser) -> Page {
     done
 }
 
-/// The page after the login comes from the upstream, which gets the access token and nothing of ours.
-fn sees_the_page(gateway: &Gateway, browser: &mut Browser, page: Page) {
-    let page = browser.follow(page);
+/// After the login the page comes from the upstream, which gets the access token and nothing of ours.
+fn gets_in_and_a_stranger_does_not(gateway: &Gateway) {
+    let mut browser = Browser::new();
+    let done = logs_in_as_alex(gateway, &mut browser);
+    let page = browser.follow(done);
     let seen = gateway.forwarded(&page.answer);
     assert_eq!(page.url.as_str(), gateway.url("/anything?hello=world"));
     assert_eq!(seen.method, "GET");
@@ -127,6 +122,8 @@ fn sees_the_page(gateway: &Gateway, browser: &mut Browser, page: Page) {
     assert_eq!(authorization.matches('.').count(), 2);
     // Keycloak's cookies are not for this path, ours never arrive.
     assert_eq!(seen.header("cookie"), None);
+    let stranger = Browser::new().get(&gateway.url("/anything?hello=world"));
+    gateway.asks_to_log_in(&stranger);
 }
 
 #[test]
@@ -135,7 +132,7 @@ fn ht_01b_alex_logs_in_and_is_sent_back() {
     logs_in_as_alex(&gateway, &mut Browser::new());
     // With a wrong password Keycloak shows its form again, and the gateway hears nothing.
     let mut browser = Browser::new();
-    let form = until_callback(&gateway, &mut browser, "/anything");
+    let form = gateway.until_callback(&mut browser, "/anything");
     let again = browser.submit(&form, &[("username", "alex"), ("password", "wrong")]);
     let again = browser.follow(again);
     assert!(again.asks_for_password(), "{again:?}");
@@ -146,11 +143,7 @@ fn ht_01b_alex_logs_in_and_is_sent_back() {
 #[test]
 fn ht_01c_the_page_comes_with_the_cookies() {
     let gateway = how_to(json!({}));
-    let mut browser = Browser::new();
-    let done = logs_in_as_alex(&gateway, &mut browser);
-    sees_the_page(&gateway, &mut browser, done);
-    let stranger = Browser::new().get(&gateway.url("/anything?hello=world"));
-    gateway.asks_to_log_in(&stranger);
+    gets_in_and_a_stranger_does_not(&gateway);
 }
 
 #[test]
@@ -181,11 +174,7 @@ fn ht_03b_the_cookie_alone_is_enough() {
 fn ex_04_the_example_authorization_code() {
     // As HT-01, with `client_secret_basic`, which is what a client does without `client_auth`.
     let gateway = how_to(json!({"client_auth": ["client_secret_basic"]}));
-    let mut browser = Browser::new();
-    let done = logs_in_as_alex(&gateway, &mut browser);
-    sees_the_page(&gateway, &mut browser, done);
-    let stranger = Browser::new().get(&gateway.url("/anything?hello=world"));
-    gateway.asks_to_log_in(&stranger);
+    gets_in_and_a_stranger_does_not(&gateway);
 }
 
 #[test]
@@ -219,100 +208,6 @@ fn dx_02b_a_bad_bearer_token_is_401_where_a_login_is_possible() {
     assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
     // Nothing shown: a login.
     gateway.asks_to_log_in(&Browser::new().get(&gateway.url("/hello")));
-}
-
-#[test]
-fn dx_30_a_callback_with_a_wrong_state_is_no_callback() {
-    let provider = Provider::start();
-    let gateway = Gateway::for_logins(&provider, json!({}));
-    let mut browser = Browser::new();
-    let back = until_callback(&gateway, &mut browser, "/hello");
-    let callback = back.location().expect("the callback");
-    let state = parameter(&callback, "state").expect("a state");
-    for wrong in [tampered(&state), state[1..].to_owned(), "x".to_owned()] {
-        let url = callback.as_str().replace(&state, &wrong);
-        gateway.asks_to_log_in(&browser.get(&url));
-    }
-    assert_eq!(provider.calls(TOKEN), 0);
-    // The right one still counts.
-    let page = browser.follow(back);
-    gateway.forwarded(&page.answer);
-}
-
-#[test]
-fn dx_30_a_callback_without_its_cookie_begins_anew_and_not_for_ever() {
-    let provider = Provider::start();
-    let gateway = Gateway::for_logins(&provider, json!({}));
-    let mut browser = Browser::new();
-    let mut back = until_callback(&gateway, &mut browser, "/hello?a=1");
-    browser.cookies.clear();
-    let again = browser.get(back.location().expect("the callback").as_str());
-    gateway.asks_to_log_in(&again);
-    back = browser.get(again.location().expect("the provider").as_str());
-    let mut forgetful = Browser::new();
-    let end = forgetful.get(back.location().expect("the callback").as_str());
-    gateway.answered(&end.answer, 401);
-    assert_eq!(session_cookies(&end.answer), Vec::<String>::new());
-    assert_eq!(provider.calls(TOKEN), 0);
-    // With its cookie the second login leads to where the first one should have.
-    let page = browser.follow(back);
-    assert_eq!(page.url.as_str(), gateway.url("/hello?a=1"));
-    gateway.forwarded(&page.answer);
-}
-
-#[test]
-fn dx_30_a_replayed_callback_gives_no_second_session() {
-    let provider = Provider::start();
-    let gateway = Gateway::for_logins(&provider, json!({}));
-    let mut browser = Browser::new();
-    let back = until_callback(&gateway, &mut browser, "/hello");
-    let callback = back.location().expect("the callback");
-    let mut thief = browser.clone();
-    let page = browser.follow(back);
-    gateway.forwarded(&page.answer);
-    // Whoever is logged in gets to the page (a reload, the back button).
-    let reload = browser.get(callback.as_str());
-    gateway.answered(&reload.answer, 302);
-    let page = browser.follow(reload);
-    assert_eq!(page.url.as_str(), gateway.url("/hello"));
-    gateway.forwarded(&page.answer);
-    // With a copy of the login's cookie: the provider knows the code no more.
-    let calls = provider.calls(TOKEN);
-    gateway.asks_to_log_in(&thief.get(callback.as_str()));
-    assert_eq!(provider.calls(TOKEN), calls + 1);
-    // And without it.
-    gateway.asks_to_log_in(&Browser::new().get(callback.as_str()));
-    assert_eq!(provider.calls(TOKEN), calls + 1);
-}
-
-#[test]
-fn dx_30_an_id_token_of_another_login_is_refused() {
-    let provider = Provider::start();
-    let gateway = Gateway::for_logins(&provider, json!({}));
-    provider.set_tokens(|tokens| tokens.id = json!({"nonce": "of another login"}));
-    let page = Browser::new().log_in(&gateway.url("/hello"));
-    gateway.answered(&page.answer, 401);
-    assert_eq!(session_cookies(&page.answer), Vec::<String>::new());
-    provider.set_tokens(|tokens| tokens.id = json!({}));
-    gateway.enter(&mut Browser::new(), "/hello");
-}
-
-#[test]
-fn dx_31_two_tabs_log_in_at_once() {
-    let provider = Provider::start();
-    let gateway = Gateway::for_logins(&provider, json!({}));
-    let mut browser = Browser::new();
-    let first = until_callback(&gateway, &mut browser, "/first?tab=1");
-    let second = until_callback(&gateway, &mut browser, "/second?tab=2");
-    assert_eq!(browser.named("authorization").len(), 2);
-    for (back, target) in [(first, "/first?tab=1"), (second, "/second?tab=2")] {
-        let page = browser.follow(back);
-        assert_eq!(page.url.as_str(), gateway.url(target));
-        let seen = gateway.forwarded(&page.answer);
-        assert_eq!(seen.target, target);
-    }
-    assert!(browser.named("authorization").is_empty());
-    gateway.asks_to_log_in(&Browser::new().get(&gateway.url("/first")));
 }
 
 #[test]
@@ -389,144 +284,6 @@ fn dx_52_a_forwarded_scheme_counts_where_envoy_trusts_it() {
     let cookie = page.answer.header("set-cookie").expect("a cookie");
     assert!(!cookie.contains("Secure"), "{cookie}");
     gateway.enter(&mut Browser::new(), "/hello");
-}
-
-#[test]
-fn a_provider_that_is_down_at_a_login_is_500_and_heals() {
-    let provider = Provider::start();
-    provider.always(DISCOVERY, Behaviour::Status(503));
-    // One worker: each finds out by itself that the provider is there again.
-    let gateway = Gateway::for_logins_with(&provider, json!({}), |options| {
-        options.concurrency = 1;
-    });
-    let mut browser = Browser::new();
-    let page = browser.get(&gateway.url("/hello"));
-    gateway.answered(&page.answer, 500);
-    assert_eq!(page.answer.header("set-cookie"), None);
-    provider.always(DISCOVERY, Behaviour::Normal);
-    acceptance::eventually("the provider is there again", || {
-        browser.get(&gateway.url("/hello")).answer.status == 302
-    });
-    gateway.enter(&mut Browser::new(), "/hello");
-
-    // Down at the callback: no session, and no second use of the code.
-    for behaviour in [
-        Behaviour::Status(500),
-        Behaviour::Close,
-        Behaviour::Answer(b"no".to_vec()),
-    ] {
-        let mut browser = Browser::new();
-        let back = until_callback(&gateway, &mut browser, "/hello");
-        provider.next(TOKEN, behaviour.clone());
-        let calls = provider.calls(TOKEN);
-        let page = browser.get(back.location().expect("the callback").as_str());
-        gateway.answered(&page.answer, 500);
-        assert_eq!(session_cookies(&page.answer), Vec::<String>::new());
-        assert_eq!(provider.calls(TOKEN), calls + 1, "{behaviour:?}");
-    }
-    gateway.enter(&mut Browser::new(), "/hello");
-}
-
-#[test]
-fn tokens_that_are_not_for_this_login_make_no_session() {
-    let provider = Provider::start();
-    let gateway = Gateway::for_logins(&provider, json!({}));
-    let wrong = [
-        json!({"nonce": null}),
-        json!({"aud": "another client"}),
-        json!({"aud": ["kong", "another"], "azp": "another"}),
-        json!({"iss": "http://elsewhere.example"}),
-        json!({"exp": 1}),
-        json!({"exp": null}),
-        json!({"sub": null}),
-        json!({"iat": 9_999_999_999_u64}),
-        json!({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}),
-        json!({"c_hash": "AAAAAAAAAAAAAAAAAAAAAA"}),
-    ];
-    for claims in wrong {
-        provider.set_tokens(|tokens| tokens.id = claims.clone());
-        let page = Browser::new().log_in(&gateway.url("/hello"));
-        assert_eq!(
-            page.answer.status,
-            401,
-            "{claims}: {}",
-            gateway.filter_log()
-        );
-        assert_eq!(
-            session_cookies(&page.answer),
-            Vec::<String>::new(),
-            "{claims}"
-        );
-    }
-    provider.set_tokens(|tokens| {
-        tokens.id = json!({});
-        tokens.bad_signature = true;
-    });
-    let page = Browser::new().log_in(&gateway.url("/hello"));
-    gateway.answered(&page.answer, 401);
-    provider.set_tokens(|tokens| {
-        tokens.bad_signature = false;
-        tokens.answer = json!({"id_token": null});
-    });
-    let page = Browser::new().log_in(&gateway.url("/hello"));
-    gateway.answered(&page.answer, 500);
-    provider.set_tokens(|tokens| tokens.answer = json!({}));
-    gateway.enter(&mut Browser::new(), "/hello");
-}
-
-#[test]
-fn a_changed_code_or_login_cookie_makes_no_session() {
-    let provider = Provider::start();
-    let gateway = Gateway::for_logins(&provider, json!({}));
-    let mut browser = Browser::new();
-    let back = until_callback(&gateway, &mut browser, "/hello");
-    let callback = back.location().expect("the callback");
-    let code = parameter(&callback, "code").expect("a code");
-    // Another code than the provider's.
-    let other = callback.as_str().replace(&code, "code-of-mallory");
-    gateway.asks_to_log_in(&browser.clone().get(&other));
-    // A code of mallory's own login in the login of alex: another verifier belongs to it.
-    let mut mallory = Browser::new();
-    let theirs = until_callback(&gateway, &mut mallory, "/hello");
-    let theirs = theirs.parameter("code").expect("a code");
-    let mixed = callback.as_str().replace(&code, &theirs);
-    gateway.asks_to_log_in(&browser.clone().get(&mixed));
-    // The login's cookie, changed at every so many places.
-    let own = browser.named("authorization")[0].clone();
-    for at in (0..own.value.len()).step_by(7) {
-        let mut changed = own.value.clone();
-        let letter = if &changed[at..=at] == "A" { "B" } else { "A" };
-        changed.replace_range(at..=at, letter);
-        let mut one = browser.clone();
-        for cookie in &mut one.cookies {
-            cookie.value.clone_from(&changed);
-        }
-        gateway.asks_to_log_in(&one.get(callback.as_str()));
-    }
-    // A cookie under the name of another login.
-    let mut one = browser.clone();
-    mallory.cookies[0].value.clone_from(&own.value);
-    one.cookies = mallory.cookies;
-    gateway.asks_to_log_in(&one.get(callback.as_str()));
-    // Untouched it counts.
-    let page = browser.get(callback.as_str());
-    let page = browser.follow(page);
-    gateway.forwarded(&page.answer);
-}
-
-#[test]
-fn an_error_of_the_provider_ends_the_login() {
-    let provider = Provider::start();
-    let gateway = Gateway::for_logins(&provider, json!({}));
-    let mut browser = Browser::new();
-    let back = until_callback(&gateway, &mut browser, "/hello");
-    let state = back.parameter("state").expect("a state");
-    let denied = gateway.url(&format!("/hello?error=access_denied&state={state}"));
-    let page = browser.get(&denied);
-    gateway.answered(&page.answer, 401);
-    assert_eq!(provider.calls(AUTHORIZE), 1);
-    let page = browser.follow(back);
-    gateway.forwarded(&page.answer);
 }
 
 #[test]

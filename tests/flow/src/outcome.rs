@@ -69,6 +69,18 @@ impl Outcome {
         assert_eq!(answer.status, status, "{}", self.describe());
     }
 
+    /// The access token that the upstream got.
+    ///
+    /// # Panics
+    /// When it got none.
+    #[must_use]
+    #[track_caller]
+    pub fn upstream_token(&self) -> String {
+        let header = self.forwarded().header("authorization");
+        let header = header.expect("a token");
+        header.strip_prefix("Bearer ").expect("Bearer").to_owned()
+    }
+
     /// Whether the request still waits.
     #[must_use]
     pub fn is_paused(&self) -> bool {

@@ -78,6 +78,15 @@ pub fn merged(mut base: Value, changes: Value) -> Value {
     base
 }
 
+/// In both hosts, a world with these ways in and members.
+#[track_caller]
+pub fn with_methods(methods: &[&str], members: Value, then: impl Fn(&World)) {
+    for dialect in Dialect::BOTH {
+        let all = merged(json!({"auth_methods": methods}), members.clone());
+        then(&World::with_login(dialect, all));
+    }
+}
+
 impl World {
     /// A world with the provider above, which has the key `k1`, and a route with `members`.
     #[must_use]

@@ -2,17 +2,9 @@
 //! other ways in (specification section 2, step 11).
 
 use flow::idp::{INTROSPECT, ROBOT, USERINFO};
+use flow::stage::with_methods;
 use flow::{Behaviour, Browser, Dialect, Outcome, Request, World, document};
 use serde_json::{Value, json};
-
-/// In both hosts, with these methods and members.
-#[track_caller]
-fn each(methods: &[&str], members: Value, then: impl Fn(&World)) {
-    for dialect in Dialect::BOTH {
-        let all = flow::stage::merged(json!({"auth_methods": methods}), members.clone());
-        then(&World::with_login(dialect, all));
-    }
-}
 
 /// With a header that only the userinfo can fill.
 fn mail(members: Value) -> Value {
@@ -31,18 +23,12 @@ fn assert_mail(outcome: &Outcome) {
     assert_eq!(seen.response("x-mail"), ["alex@idp.test"]);
 }
 
-fn basic(pair: &str) -> Request {
-    // Made with `printf 'alex:the password of alex' | base64` and the like.
-    Request::get("/app").header("authorization", format!("Basic {pair}"))
-}
-
-const ALEX: &str = "YWxleDp0aGUgcGFzc3dvcmQgb2YgYWxleA==";
-const THE_ROBOT: &str = "cm9ib3Q6dGhlLXNlY3JldC1vZi1yb2JvdA==";
+const ALEX: [&str; 2] = ["alex", "the password of alex"];
 
 #[test]
 fn a_jwt_is_introspected_as_well_and_both_must_pass() {
     let members = json!({"introspect_jwt_tokens": true, "cache_introspection": false});
-    each(&["bearer"], members, |world| {
+    with_methods(&["bearer"], members, |world| {
         let token = world.idp().token_for("alex", world.now());
         for asked in 1..=2 {
             world.show(&token).assert_user("alex");
@@ -57,7 +43,7 @@ fn a_jwt_is_introspected_as_well_and_both_must_pass() {
         world.show(&token).assert_status(401);
         assert!(world.logged("token_inactive"));
     });
-    each(&["bearer"], json!({}), |world| {
+    with_methods(&["bearer"], json!({}), |world| {
         let token = world.idp().token_for("alex", world.now());
         world.idp().withdraw();
         world.show(&token).assert_user("alex");
@@ -68,7 +54,7 @@ fn a_jwt_is_introspected_as_well_and_both_must_pass() {
 #[test]
 fn what_introspection_said_of_a_jwt_is_known_for_a_while() {
     let members = json!({"introspect_jwt_tokens": true, "cache_ttl_max": 10});
-    each(&["bearer"], members, |world| {
+    with_methods(&["bearer"], members, |world| {
         let token = world.idp().token_for("alex", world.now());
         for _ in 0..3 {
             world.show(&token).assert_user("alex");
@@ -83,7 +69,7 @@ fn what_introspection_said_of_a_jwt_is_known_for_a_while() {
     // What a request asks with is part of the question.
     let members =
         json!({"introspect_jwt_tokens": true, "introspection_headers_client": ["x-tenant"]});
-    each(&["bearer"], members, |world| {
+    with_methods(&["bearer"], members, |world| {
         let token = world.idp().token_for("alex", world.now());
         for (tenant, calls) in [("a", 1), ("a", 1), ("b", 2), ("a", 2)] {
             let request = Request::get("/").bearer(&token).header("x-tenant", tenant);
@@ -108,7 +94,7 @@ fn rules_see_the_token_first_and_then_what_was_said_of_it() {
         let members = json!({
             "introspect_jwt_tokens": true, "scopes_required": ["admin"], "claims_forbidden": ["locked"],
         });
-        each(&["bearer"], members, |world| {
+        with_methods(&["bearer"], members, |world| {
             world.idp().set(|idp| {
                 idp.access_claims = access.clone();
                 idp.said = said.clone();
@@ -125,7 +111,7 @@ fn rules_see_the_token_first_and_then_what_was_said_of_it() {
 #[test]
 fn claims_come_from_the_userinfo_where_it_is_searched() {
     let searched = || mail(json!({"search_user_info": true}));
-    each(&["bearer"], searched(), |world| {
+    with_methods(&["bearer"], searched(), |world| {
         let token = world.idp().token_for("alex", world.now());
         for _ in 0..3 {
             assert_mail(&world.show(&token));
@@ -134,7 +120,7 @@ fn claims_come_from_the_userinfo_where_it_is_searched() {
         world.show("bad.bad.bad").assert_status(401);
         assert_eq!(world.calls_to(USERINFO), 1);
     });
-    each(&["introspection"], searched(), |world| {
+    with_methods(&["introspection"], searched(), |world| {
         world.idp().set(|idp| idp.opaque = true);
         let token = world.idp().token_for("alex", world.now());
         for _ in 0..3 {
@@ -146,20 +132,20 @@ fn claims_come_from_the_userinfo_where_it_is_searched() {
         );
         world.show("nobody's").assert_status(401);
     });
-    each(&["password"], searched(), |world| {
+    with_methods(&["password"], searched(), |world| {
         for _ in 0..2 {
-            assert_mail(&world.ask(basic(ALEX)));
+            assert_mail(&world.ask(Request::basic(ALEX)));
         }
         assert_eq!(world.calls_to(USERINFO), 1);
-        world.ask(basic(THE_ROBOT)).assert_status(401);
+        world.ask(Request::basic(ROBOT)).assert_status(401);
     });
     // A client that comes for itself is no person.
-    each(&["client_credentials"], searched(), |world| {
-        let outcome = world.ask(basic(THE_ROBOT).secret(ROBOT[1]));
+    with_methods(&["client_credentials"], searched(), |world| {
+        let outcome = world.ask(Request::basic(ROBOT));
         outcome.assert_user("robot");
         assert_eq!(world.calls_to(USERINFO), 0);
     });
-    each(&["bearer"], mail(json!({})), |world| {
+    with_methods(&["bearer"], mail(json!({})), |world| {
         let outcome = world.show(&world.idp().token_for("alex", world.now()));
         outcome.assert_user("alex");
         assert_eq!(outcome.forwarded().header("x-mail"), None);
@@ -170,7 +156,7 @@ fn claims_come_from_the_userinfo_where_it_is_searched() {
 #[test]
 fn the_token_is_believed_before_the_userinfo() {
     let members = json!({"search_user_info": true, "upstream_user_info_header": "x-info"});
-    each(&["bearer"], members, |world| {
+    with_methods(&["bearer"], members, |world| {
         world
             .idp()
             .set(|idp| idp.said = json!({"preferred_username": "other"}));
@@ -187,7 +173,7 @@ fn a_header_for_the_userinfo_has_it_asked_for() {
     for field in ["upstream_user_info_header", "downstream_user_info_header"] {
         let mut members = json!({});
         members[field] = json!("x-info");
-        each(&["bearer"], members, |world| {
+        with_methods(&["bearer"], members, |world| {
             let outcome = world.show(&world.idp().token_for("alex", world.now()));
             outcome.assert_user("alex");
             let seen = outcome.forwarded();
@@ -206,7 +192,7 @@ fn what_is_said_of_somebody_else_is_not_believed() {
         (json!({"sub": null}), 500),
         (json!({}), 200),
     ] {
-        each(
+        with_methods(
             &["bearer"],
             mail(json!({"search_user_info": true})),
             |world| {
@@ -295,7 +281,7 @@ fn while_the_endpoint_fails_what_it_said_before_counts_a_little_longer() {
             json!({"search_user_info": true, "cache_ttl_max": 10, "cache_ttl_resurrect": 20});
         mail(flow::stage::merged(kept, more))
     };
-    each(&["bearer"], members(json!({})), |world| {
+    with_methods(&["bearer"], members(json!({})), |world| {
         let token = world.idp().token_for("alex", world.now());
         assert_mail(&world.show(&token));
         world.always(USERINFO, Behaviour::Status(503));
@@ -341,7 +327,7 @@ fn while_the_endpoint_fails_what_it_said_before_counts_a_little_longer() {
         (["userinfo"], json!({}), USERINFO),
     ] {
         let kept = json!({"cache_ttl_max": 10, "cache_ttl_resurrect": 20});
-        each(&methods, flow::stage::merged(kept, members), |world| {
+        with_methods(&methods, flow::stage::merged(kept, members), |world| {
             let token = world.idp().token_for("alex", world.now());
             world.show(&token).assert_user("alex");
             world.always(url, Behaviour::NoAnswer);

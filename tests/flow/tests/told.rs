@@ -2,18 +2,10 @@
 //! that go to either side. Each test must fail when a field is put back to its default: `make parity` does that.
 
 use flow::idp::{CLIENT, USERINFO};
+use flow::stage::with_methods;
 use flow::{Browser, Dialect, Request, World, document};
 use serde_json::{Value, json};
 use support::issuer;
-
-/// In both hosts, with these methods and members.
-#[track_caller]
-fn each(methods: &[&str], members: Value, then: impl Fn(&World)) {
-    for dialect in Dialect::BOTH {
-        let all = flow::stage::merged(json!({"auth_methods": methods}), members.clone());
-        then(&World::with_login(dialect, all));
-    }
-}
 
 /// Somebody logged in.
 #[track_caller]
@@ -41,7 +33,7 @@ fn a_client_is_told_its_token_and_its_claims() {
         "downstream_headers": [{"header": "x-who", "path": ["name", "first"]}],
         "downstream_headers_claims": ["sub", "lines"], "downstream_headers_names": ["x-sub", "x-lines"],
     });
-    each(&["bearer"], members, |world| {
+    with_methods(&["bearer"], members, |world| {
         let claims =
             json!({"name": {"first": "Alex"}, "sub": "s1", "lines": "a\r\nset-cookie: b=c"});
         let token = world.token(claims);
@@ -67,7 +59,7 @@ fn what_only_we_tell_does_not_come_from_the_upstream() {
         "downstream_headers_claims": ["department"], "downstream_headers_names": ["x-who"],
         "run_on_preflight": false,
     });
-    each(&["bearer"], members, |world| {
+    with_methods(&["bearer"], members, |world| {
         // The claim is not there: then nobody says anything.
         let outcome = world.show(&world.token(json!({})));
         outcome.assert_user("alex");
@@ -81,7 +73,7 @@ fn what_only_we_tell_does_not_come_from_the_upstream() {
         world.show("bad.bad.bad").assert_status(401);
     });
     // Where no field names it, it is the upstream's.
-    each(&["bearer"], json!({}), |world| {
+    with_methods(&["bearer"], json!({}), |world| {
         let outcome = world.show(&world.token(json!({})));
         assert_eq!(outcome.forwarded().response("x-who"), ["theirs"]);
     });
@@ -166,7 +158,7 @@ fn documents_are_told_to_the_client_and_to_the_upstream() {
             } else if signed {
                 members[accept] = json!("application/jwt");
             }
-            each(&[method], members, |world| {
+            with_methods(&[method], members, |world| {
                 world.idp().set(|idp| idp.signs = true);
                 let token = world.idp().token_for("alex", world.now());
                 for _ in 0..2 {
@@ -204,7 +196,7 @@ fn the_key_that_verified_a_token_is_told_and_nothing_else_of_it() {
         "upstream_access_token_jwk_header": "x-key", "downstream_access_token_jwk_header": "x-key",
     });
     let public = |kid: &str| flow::stage::key(kid).jwk();
-    each(&["bearer"], members.clone(), |world| {
+    with_methods(&["bearer"], members.clone(), |world| {
         // A provider that publishes too much.
         let mut keys = issuer::jwks([flow::stage::key("k1"), flow::stage::key("k2")]);
         keys["keys"][1]["d"] = json!("AAAA");
@@ -261,7 +253,7 @@ fn a_route_tells_what_it_says_and_leaves_the_others_alone() {
             "config": {"downstream_headers_claims": ["sub"], "downstream_headers_names": ["x-who"]},
         }],
     });
-    each(&["bearer"], members, |world| {
+    with_methods(&["bearer"], members, |world| {
         let token = world.token(json!({"sub": "s1"}));
         for (path, expected) in [("/told/a", "s1"), ("/b", "theirs")] {
             let outcome = world.ask(Request::get(path).bearer(&token));
