@@ -163,7 +163,11 @@ async fn conclude(
     let mut session = granted.session.clone();
     let more = more::of_session(policy, host, request, &session).await?;
     let host = &**host;
-    let id = policy.secrets.text(&policy.config, host, request)?;
+    // Kong has no random numbers, and without sessions there is no secret to make them of.
+    let id = match policy.sessions(host)? {
+        Some(_) => policy.secrets.text(&policy.config, host, request)?,
+        None => String::new(),
+    };
     session.begin(id, host.now());
     let cookies = session::new_cookies(policy, host, request, &session, method)?;
     let target = target(request, &place);

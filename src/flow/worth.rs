@@ -78,7 +78,7 @@ pub fn verdict_of_tokens(
     let mut told = more.told(identity, config, &|fact| match fact {
         Fact::IdToken => session.id_token.clone(),
         Fact::RefreshToken => session.refresh_token.clone(),
-        Fact::SessionId => Some(session.id.clone()),
+        Fact::SessionId => Some(session.id.clone()).filter(|id| !id.is_empty()),
         Fact::AccessTokenJwk => jwk_of(policy, host, session.access_token.as_deref()?),
         Fact::IdTokenJwk => jwk_of(policy, host, session.id_token.as_deref()?),
         Fact::Introspection | Fact::IntrospectionJwt | Fact::Userinfo | Fact::UserinfoJwt => None,

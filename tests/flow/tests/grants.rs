@@ -104,6 +104,24 @@ fn ht_09a_a_client_of_the_callers_own_gets_in_as_itself() {
 }
 
 #[test]
+fn without_sessions_nothing_random_and_no_secret_is_needed() {
+    let members = json!({"session_secret": null, "upstream_session_id_header": "x-session"});
+    for (method, shown, user) in [
+        ("client_credentials", ROBOT, "robot"),
+        ("password", ALEX, "alex"),
+    ] {
+        with_methods(&[method], members.clone(), |world| {
+            let outcome = world.ask(Request::basic(shown));
+            outcome.assert_user(user);
+            assert_eq!(outcome.forwarded().header("x-session"), None);
+            world
+                .ask(Request::basic([shown[0], "wrong"]))
+                .assert_status(401);
+        });
+    }
+}
+
+#[test]
 fn ht_09b_a_pair_for_both_is_taken_for_a_person_first() {
     with_methods(&["password", "client_credentials"], json!({}), |world| {
         world.ask(Request::basic(ALEX)).assert_user("alex");
