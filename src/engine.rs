@@ -9,15 +9,13 @@ use crate::account::Account;
 use crate::authz::{self, Admission, Basis, Facts};
 use crate::config::{AuthMethod, Place, RequestBody, ResponseMode};
 use crate::failure::{Kind, Refusal};
-use crate::flow::more::is_jwt;
-use crate::flow::said::Whom;
+use crate::flow::judge::Judge;
 use crate::flow::{
-    Credential, Outcome, accompanied, asked, authorization_code, bearer, kong_oauth2, login,
-    logout, own_paths, refresh, search, session, token_request,
+    Credential, Outcome, accompanied, authorization_code, bearer, login, logout, own_paths,
+    refresh, search, session, token_request,
 };
 use crate::host::{Counter, Host, Level, Series, Task};
 use crate::http::{Body, Request, Response};
-use crate::kong_admin::ShownToken;
 use crate::oauth::client_choice;
 use crate::policy::{Policy, Rules};
 use crate::session::Opened;
@@ -228,7 +226,7 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
     if let Some((judge, credential)) = token {
         let id_token = search::id_token(&policy.config, request);
         let known = match &id_token {
-            None => known(policy, host, request, &credential, judge),
+            None => judge.known(policy, host, request, &credential),
             Some(_) => None,
         };
         return match known {
@@ -253,76 +251,6 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
 
 /// A session, or its end.
 const SESSION: Via = Some(AuthMethod::Session);
-
-/// Who judges a token.
-#[derive(Clone, Copy)]
-enum Judge {
-    /// We do.
-    Us,
-    /// Kong does: it issued it.
-    Kong,
-    /// The provider does.
-    Provider(Whom),
-}
-
-impl Judge {
-    /// The way in.
-    fn method(self) -> AuthMethod {
-        match self {
-            Judge::Us => AuthMethod::Bearer,
-            Judge::Kong => AuthMethod::KongOauth2,
-            Judge::Provider(whom) => whom.method(),
-        }
-    }
-
-    /// By the fixed precedence of the methods (specification section 3), each of which takes what may be its own:
-    /// `bearer` a JWT, `kong_oauth2` what Kong may have issued, the others any token. Whatever is nobody's goes to
-    /// the first of them, which says why it is no good.
-    fn of(policy: &Policy, token: &str) -> Judge {
-        let methods = &policy.config.methods;
-        if methods.has(AuthMethod::Bearer) && is_jwt(token) {
-            return Judge::Us;
-        }
-        if methods.has(AuthMethod::KongOauth2) && ShownToken::new(token).is_some() {
-            return Judge::Kong;
-        }
-        match asked::whom(policy) {
-            Some(whom) => Judge::Provider(whom),
-            None if methods.has(AuthMethod::Bearer) => Judge::Us,
-            None => Judge::Kong,
-        }
-    }
-}
-
-/// What is known of a token.
-fn known(
-    policy: &Policy,
-    host: &dyn Host,
-    request: &Request,
-    credential: &Credential<'_>,
-    judge: Judge,
-) -> Option<Result<(Admission, Edits), Refusal>> {
-    match judge {
-        Judge::Us => bearer::from_cache(policy, host, request, credential),
-        Judge::Kong => kong_oauth2::from_cache(policy, host, request, credential),
-        Judge::Provider(whom) => asked::from_cache(policy, host, request, credential, whom),
-    }
-}
-
-/// What is to be found out about a token.
-async fn found_out(
-    policy: &Rc<Policy>,
-    host: &Rc<dyn Host>,
-    request: &Request,
-    credential: &Credential<'_>,
-    judge: Judge,
-) -> Result<(Admission, Edits), Refusal> {
-    match judge {
-        Judge::Us => bearer::authenticate(policy, host, request, credential).await,
-        Judge::Kong => kong_oauth2::authenticate(policy, host, request, credential).await,
-        Judge::Provider(whom) => asked::authenticate(policy, host, request, credential, whom).await,
-    }
-}
 
 /// Whether a credential may stand in the body, which was not read yet.
 fn wants_body(policy: &Policy, request: &Request, takes_tokens: bool) -> bool {
@@ -457,12 +385,12 @@ async fn finish(
             }
         }
         Next::ByToken(credential, judge, None) => {
-            found_out(&policy, &host, &request, &credential, judge).await
+            judge.find_out(&policy, &host, &request, &credential).await
         }
         Next::ByToken(credential, judge, Some(id_token)) => {
-            let outcome = match known(&policy, &*host, &request, &credential, judge) {
+            let outcome = match judge.known(&policy, &*host, &request, &credential) {
                 Some(outcome) => outcome,
-                None => found_out(&policy, &host, &request, &credential, judge).await,
+                None => judge.find_out(&policy, &host, &request, &credential).await,
             };
             accompanied::accompany(&policy, &host, &request, &credential, &id_token, outcome).await
         }

@@ -6,6 +6,7 @@ pub mod asked;
 pub mod authorization_code;
 pub mod bearer;
 mod given;
+pub mod judge;
 pub mod kong_oauth2;
 pub mod login;
 pub mod logout;
