@@ -98,7 +98,7 @@ fn credential(flow: &str, provider: &Provider) -> Option<Credential> {
         // The provider gives a client no name, and on Kong a header is emptied, never removed.
         "client-credentials" => basic(ROBOT, ""),
         "refresh-token" => token("refresh_token", "refresh-token", ""),
-        "bearer" | "authorization-code" | "introspection" | "user-info" => {
+        "bearer" | "routes" | "authorization-code" | "introspection" | "user-info" => {
             token("access_token", "authorization", "Bearer ")
         }
         other => panic!("a credential for {other}?"),
