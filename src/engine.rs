@@ -59,10 +59,8 @@ enum Next {
     Logout,
     /// Its session needs new tokens.
     Renew(Box<Opened>),
-    /// The provider has to say more of its session's token.
+    /// Its session's tokens are to be verified again, or the provider has to say more of them.
     AskOfSession(Box<Opened>),
-    /// Its session's tokens are to be verified again.
-    Reverify(Box<Opened>),
     /// It is judged when the provider's metadata is known.
     Discover,
     /// Somebody has to find out about its token, and about the ID token beside it.
@@ -85,7 +83,7 @@ impl Next {
         match self {
             Next::Decided(_) | Next::ReadBody | Next::Discover => None,
             Next::Callback(_) | Next::LogIn(_) => LOGIN,
-            Next::Logout | Next::Renew(_) | Next::Reverify(_) | Next::AskOfSession(_) => SESSION,
+            Next::Logout | Next::Renew(_) | Next::AskOfSession(_) => SESSION,
             Next::ByToken(_, judge, _) => Some(judge.method()),
             Next::AskForTokens(shown) => Some(shown.method()),
         }
@@ -199,7 +197,6 @@ fn judge(policy: &Policy, host: &dyn Host, request: &Request) -> Next {
         Ok(session::Outcome::None) => {}
         Ok(session::Outcome::Decided(outcome)) => return decided(SESSION, *outcome),
         Ok(session::Outcome::Renew(opened)) => return Next::Renew(opened),
-        Ok(session::Outcome::Reverify(opened)) => return Next::Reverify(opened),
         Ok(session::Outcome::Over(reason)) => return after_session(policy, host, request, reason),
         Ok(session::Outcome::Undiscovered) => return Next::Discover,
         Ok(session::Outcome::Ask(opened)) => return Next::AskOfSession(opened),
@@ -346,14 +343,6 @@ async fn finish(
         },
         Next::AskOfSession(opened) => {
             match session::asked(&policy, &host, &request, &opened).await {
-                Err(reason) if reason.kind == Kind::BadCredential => {
-                    return over(&policy, &host, &request, reason).await;
-                }
-                outcome => outcome,
-            }
-        }
-        Next::Reverify(opened) => {
-            match session::reverified(&policy, &host, &request, &opened).await {
                 Err(reason) if reason.kind == Kind::BadCredential => {
                     return over(&policy, &host, &request, reason).await;
                 }

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use super::more::{self, More};
 use super::said::{self, About, Said, Whom};
 use super::token::end_by_age;
-use super::{Credential, pass};
+use super::{Credential, pass_by_word};
 use crate::account::Who;
-use crate::authz::{self, Admission, Facts, Verdict};
+use crate::authz::{self, Admission, Verdict};
 use crate::config::AuthMethod;
 use crate::failure::Refusal;
 use crate::host::{Counter, Host, Time};
@@ -24,7 +24,7 @@ pub fn from_cache(
     credential: &Credential<'_>,
     whom: Whom,
 ) -> Option<Result<(Admission, Edits), Refusal>> {
-    let about = about(request, credential);
+    let about = About::of(request, credential);
     let key = more::key(policy, about, Some(whom));
     let now = host.now();
     let known = policy.verdicts.borrow().get(&key, now);
@@ -36,7 +36,7 @@ pub fn from_cache(
         return None;
     }
     host.count(Counter::VerdictHit);
-    Some(conclude(policy, host, request, credential, &verdict))
+    Some(pass_by_word(policy, host, request, credential, &verdict))
 }
 
 /// Asks about a token, and judges the request by the answer.
@@ -47,7 +47,7 @@ pub async fn authenticate(
     credential: &Credential<'_>,
     whom: Whom,
 ) -> Result<(Admission, Edits), Refusal> {
-    let about = about(request, credential);
+    let about = About::of(request, credential);
     let main = said::ask(policy, host, about, whom).await?;
     let subject = main.claims.get("sub").and_then(serde_json::Value::as_str);
     let more = more::of(policy, host, about, subject, Some(whom)).await?;
@@ -60,29 +60,7 @@ pub async fn authenticate(
         .verdicts
         .borrow_mut()
         .put(&key, verdict.clone(), ttl, now);
-    conclude(policy, &**host, request, credential, &verdict)
-}
-
-fn about<'a>(request: &'a Request, credential: &'a Credential<'_>) -> About<'a> {
-    About {
-        token: &credential.token,
-        client: request.client,
-        request,
-    }
-}
-
-fn conclude(
-    policy: &Policy,
-    host: &dyn Host,
-    request: &Request,
-    credential: &Credential<'_>,
-    verdict: &Verdict,
-) -> Result<(Admission, Edits), Refusal> {
-    let facts = Facts {
-        request,
-        keys: None,
-    };
-    pass(policy, host, &facts, Some(credential), verdict, host.now())
+    pass_by_word(policy, &**host, request, credential, &verdict)
 }
 
 fn verdict(policy: &Policy, main: Rc<Said>, mut more: More, whom: Whom, now: Time) -> Verdict {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::more::{self, More};
 use super::said::About;
-use super::token::{check_times_and_issuer, end_by_age};
+use super::token::{check_times_and_issuer, end_by_age, payload};
 use super::{Credential, Place, pass};
 use crate::account::Who;
 use crate::authz::{self, Admission, Facts, KeyMark, Verdict};
@@ -81,7 +81,7 @@ pub fn from_cache(
     request: &Request,
     credential: &Credential<'_>,
 ) -> Option<Result<(Admission, Edits), Refusal>> {
-    let key = more::key(policy, about(request, credential), None);
+    let key = more::key(policy, About::of(request, credential), None);
     let now = host.now();
     // Where the tick cannot call a provider, a request has to wait for the refresh that is due.
     let must_wait = !host.abilities().shares_flights && policy.provider.is_due(now);
@@ -118,7 +118,7 @@ pub async fn authenticate(
 ) -> Result<(Admission, Edits), Refusal> {
     policy.provider.refresh_if_due(host).await;
     let verified = verify(policy, host, &credential.token).await?;
-    let about = about(request, credential);
+    let about = About::of(request, credential);
     let subject = verified.claims.get("sub").and_then(Value::as_str);
     let more = more::of(policy, host, about, subject, None).await?;
     let now = host.now();
@@ -136,14 +136,6 @@ pub async fn authenticate(
         keys: keys.as_deref(),
     };
     pass(policy, &**host, &facts, Some(credential), &verdict, now)
-}
-
-fn about<'a>(request: &'a Request, credential: &'a Credential<'_>) -> About<'a> {
-    About {
-        token: &credential.token,
-        client: request.client,
-        request,
-    }
 }
 
 /// A token whose signature and standard claims are good.
@@ -193,12 +185,7 @@ async fn verify(
         let jwk = jwk.map(Jwk::public_json);
         (Some(key), jwk, signer.keys.metadata.issuer.clone())
     };
-    let claims: Value = serde_json::from_slice(&jws.payload)
-        .ok()
-        .filter(Value::is_object)
-        .ok_or_else(|| {
-            Refusal::bad_credential("payload_unreadable", "the payload is no JSON object")
-        })?;
+    let claims = payload(&jws)?;
     let end = check_times_and_issuer(&claims, config, issuer.as_deref(), host.now())?;
     Ok(Verified {
         claims,

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::recent::{self, Fetch, Fetched, Key, Question, keep_until, key_of};
 use super::token::end_by_age;
-use super::{Credential, pass};
+use super::{Credential, pass_by_word};
 use crate::account::{Who, shown};
-use crate::authz::{self, Admission, Facts, Verdict};
+use crate::authz::{self, Admission, Verdict};
 use crate::config::AuthMethod;
 use crate::failure::Refusal;
 use crate::host::{self, Counter, Endpoint, Host, Time};
@@ -42,7 +42,7 @@ pub fn from_cache(
         return None;
     }
     host.count(Counter::VerdictHit);
-    Some(conclude(policy, host, request, credential, &verdict))
+    Some(pass_by_word(policy, host, request, credential, &verdict))
 }
 
 /// Asks Kong about a token, and judges the request by the answer.
@@ -67,7 +67,7 @@ pub async fn authenticate(
         Box::pin(async move { fetch(&policy, &host, &token, service.as_deref()).await })
     });
     let verdict = recent::answer(policy, host, &question, &fetch).await?;
-    conclude(policy, &**host, request, credential, &verdict)
+    pass_by_word(policy, &**host, request, credential, &verdict)
 }
 
 /// The service whose tokens count: the configured one, else the one that the host says.
@@ -79,20 +79,6 @@ fn service(policy: &Policy, host: &dyn Host) -> Option<String> {
 /// The token, and for which service it must be good.
 fn key(token: &str, service: Option<&str>) -> Key {
     key_of([token.as_bytes(), service.unwrap_or_default().as_bytes()])
-}
-
-fn conclude(
-    policy: &Policy,
-    host: &dyn Host,
-    request: &Request,
-    credential: &Credential<'_>,
-    verdict: &Verdict,
-) -> Result<(Admission, Edits), Refusal> {
-    let facts = Facts {
-        request,
-        keys: None,
-    };
-    pass(policy, host, &facts, Some(credential), verdict, host.now())
 }
 
 async fn fetch(

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::Credential;
 use super::authorization_code::client_id;
 use super::recent::{self, Fetch, Fetched, Key, Question, Recent, keep_until, key_of};
 use super::session::claims_of;
@@ -62,6 +63,17 @@ pub struct About<'a> {
     pub client: usize,
     /// What the client of the gateway may add to the question.
     pub request: &'a Request,
+}
+
+impl<'a> About<'a> {
+    /// The token that a request showed.
+    pub fn of(request: &'a Request, credential: &'a Credential<'_>) -> About<'a> {
+        About {
+            token: &credential.token,
+            client: request.client,
+            request,
+        }
+    }
 }
 
 impl Whom {

@@ -33,13 +33,11 @@ pub enum Outcome {
     Decided(Box<Result<(Admission, Edits), Refusal>>),
     /// Its access token is to be renewed first.
     Renew(Box<Opened>),
-    /// Its tokens are to be verified first ([`reverified`]).
-    Reverify(Box<Opened>),
     /// It has come to its end.
     Over(Refusal),
     /// Whether its issuer counts, or which key signed its tokens, is known when the provider's metadata is.
     Undiscovered,
-    /// The provider has to be asked for more about its token.
+    /// Its tokens are to be verified again, or the provider has to be asked for more about them ([`asked`]).
     Ask(Box<Opened>),
 }
 
@@ -95,7 +93,7 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
         }
     }
     if policy.config.verification.reverify {
-        return Ok(Outcome::Reverify(opened));
+        return Ok(Outcome::Ask(opened));
     }
     if worth::wants_keys(&policy.config) && policy.provider.current().is_none() {
         return Ok(Outcome::Undiscovered);
@@ -104,23 +102,29 @@ pub fn find(policy: &Policy, host: &dyn Host, request: &Request) -> Result<Outco
         return Ok(Outcome::Ask(opened));
     };
     let decided = match more {
-        Ok(more) => settle(policy, host, request, &sessions, &opened, &more),
+        Ok(more) => settle(policy, host, request, &sessions, &opened, &more, &key),
         Err(reason) if reason.kind == Kind::BadCredential => return Ok(Outcome::Over(reason)),
         Err(reason) => Err(reason),
     };
     Ok(Outcome::Decided(Box::new(decided)))
 }
 
-/// Judges the request by an opened session of which the provider has more to say.
+/// Judges the request by an opened session whose tokens are to be verified again (`reverify`), or of which the
+/// provider has more to say.
 pub async fn asked(
     policy: &Rc<Policy>,
     host: &Rc<dyn Host>,
     request: &Request,
     opened: &Opened,
 ) -> Result<(Admission, Edits), Refusal> {
-    let sessions = policy.sessions(&**host)?.ok_or_else(no_sessions)?;
+    if policy.config.verification.reverify {
+        reverify::tokens(policy, host, &opened.session).await?;
+    }
     let more = more::of_session(policy, host, request, &opened.session).await?;
-    settle(policy, &**host, request, &sessions, opened, &more)
+    let host = &**host;
+    let sessions = policy.sessions(host)?.ok_or_else(no_sessions)?;
+    let key = key(policy, request, &bind(policy, host, request)?);
+    settle(policy, host, request, &sessions, opened, &more, &key)
 }
 
 /// Judges the request by a session whose tokens are good, and remembers what it is worth.
@@ -131,15 +135,15 @@ fn settle(
     sessions: &Sessions,
     opened: &Opened,
     more: &More,
+    key: &[u8],
 ) -> Result<(Admission, Edits), Refusal> {
     let now = host.now();
     let (verdict, downstream, quiet) = used(policy, host, request, sessions, opened, more, now)?;
     if quiet > 0 {
-        let key = key(policy, request, &bind(policy, host, request)?);
         policy
             .opened
             .borrow_mut()
-            .put(&key, verdict.clone(), quiet, now);
+            .put(key, verdict.clone(), quiet, now);
     }
     conclude(policy, host, request, &verdict, downstream, now)
 }
@@ -174,8 +178,9 @@ fn used(
         downstream.refresh_mark = session.refresh_token.as_deref().map(refresh::mark);
         return Ok((verdict, downstream, 0));
     }
-    // Not in a moment when a header tells how many seconds are left.
-    if !settings.request_headers.is_empty() || !settings.response_headers.is_empty() {
+    // Not in a moment when a header tells how many seconds are left, and never where each request verifies.
+    let tells_time = !settings.request_headers.is_empty() || !settings.response_headers.is_empty();
+    if tells_time || policy.config.verification.reverify {
         return Ok((verdict, downstream, 0));
     }
     let quiet = session
@@ -183,21 +188,6 @@ fn used(
         .map_or(CACHED, |quiet| quiet.min(CACHED));
     let quiet = quiet.min(more.until().since(now) / 1000);
     Ok((verdict, downstream, quiet))
-}
-
-/// Judges the request by a session whose tokens are verified once more (`reverify`).
-pub async fn reverified(
-    policy: &Rc<Policy>,
-    host: &Rc<dyn Host>,
-    request: &Request,
-    opened: &Opened,
-) -> Result<(Admission, Edits), Refusal> {
-    reverify::tokens(policy, host, &opened.session).await?;
-    let more = more::of_session(policy, host, request, &opened.session).await?;
-    let sessions = policy.sessions(&**host)?.ok_or_else(no_sessions)?;
-    let now = host.now();
-    let (verdict, downstream, _) = used(policy, &**host, request, &sessions, opened, &more, now)?;
-    conclude(policy, &**host, request, &verdict, downstream, now)
 }
 
 fn no_sessions() -> Refusal {

@@ -29,6 +29,11 @@ pub async fn verified_claims(
     } else {
         verify::with_key(&policy.provider, host, jws, host.now()).await?;
     }
+    payload(jws)
+}
+
+/// The claims in a JWT, whoever signed it.
+pub fn payload(jws: &Jws<'_>) -> Result<Value, Refusal> {
     serde_json::from_slice(&jws.payload)
         .ok()
         .filter(Value::is_object)

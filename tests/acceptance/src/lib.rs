@@ -441,3 +441,16 @@ pub fn tampered(token: &str) -> String {
     token.replace_range(at..=at, other);
     token
 }
+
+/// The access token, a JWT, that the upstream got.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+#[track_caller]
+pub fn token_of(seen: &Seen) -> String {
+    let header = seen.header("authorization").expect("a token");
+    let token = header.strip_prefix("Bearer ").expect("a bearer token");
+    assert_eq!(token.matches('.').count(), 2, "{header}");
+    token.to_owned()
+}

@@ -8,6 +8,7 @@ use oidc_filter::http::Call;
 use serde_json::{Value, json};
 use support::issuer::{self, SigningKey};
 
+use crate::browser::Browser;
 use crate::idp::{AUTHORIZE, CLIENT, END_SESSION, INTROSPECT, Idp, SECRET, TOKEN, USERINFO};
 use crate::world::{Dialect, World};
 
@@ -85,6 +86,31 @@ pub fn with_methods(methods: &[&str], members: Value, then: impl Fn(&World)) {
         let all = merged(json!({"auth_methods": methods}), members.clone());
         then(&World::with_login(dialect, all));
     }
+}
+
+/// In both hosts, alex after a login.
+#[track_caller]
+pub fn logged_in(members: Value, then: impl Fn(&World, &Browser<'_>)) {
+    for dialect in Dialect::BOTH {
+        after_login(&World::with_login(dialect, members.clone()), &then);
+    }
+}
+
+/// The same with tokens that outlive everything here.
+#[track_caller]
+pub fn logged_in_for_long(members: Value, then: impl Fn(&World, &Browser<'_>)) {
+    for dialect in Dialect::BOTH {
+        let world = World::with_login(dialect, members.clone());
+        world.idp().set(|idp| idp.lifetime = 1_000_000);
+        after_login(&world, &then);
+    }
+}
+
+#[track_caller]
+fn after_login(world: &World, then: &impl Fn(&World, &Browser<'_>)) {
+    let browser = world.browser();
+    browser.enter("/app").outcome.assert_user("alex");
+    then(world, &browser);
 }
 
 impl World {

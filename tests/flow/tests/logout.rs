@@ -1,20 +1,10 @@
 //! Logout by the visitor (specification section 12, RP-Initiated Logout 1.0).
 
 use flow::idp::{CLIENT, END_SESSION};
-use flow::stage::login_config;
+use flow::stage::{logged_in, login_config};
 use flow::{Behaviour, Browser, Dialect, Outcome, Request, World, pairs};
 use oidc_filter::host::Counter;
-use serde_json::{Value, json};
-
-#[track_caller]
-fn each(members: Value, then: impl Fn(&World, &Browser<'_>)) {
-    for dialect in Dialect::BOTH {
-        let world = World::with_login(dialect, members.clone());
-        let browser = world.browser();
-        browser.enter("/app").outcome.assert_user("alex");
-        then(&world, &browser);
-    }
-}
+use serde_json::json;
 
 /// The session is gone, and the provider is asked to end its own.
 #[track_caller]
@@ -35,7 +25,7 @@ fn assert_ordinary(world: &World, outcome: &Outcome) {
 
 #[test]
 fn dx_38a_an_argument_of_the_query_logs_out() {
-    each(json!({"logout_query_arg": "bye"}), |world, browser| {
+    logged_in(json!({"logout_query_arg": "bye"}), |world, browser| {
         for target in ["/app?goodbye=1", "/app?x=bye", "/bye", "/app#bye"] {
             let ordinary = browser.ask(Request::new("POST", target));
             assert_ordinary(world, &ordinary);
@@ -47,7 +37,7 @@ fn dx_38a_an_argument_of_the_query_logs_out() {
 
 #[test]
 fn dx_38b_an_argument_of_the_body_logs_out() {
-    each(json!({"logout_post_arg": "bye"}), |world, browser| {
+    logged_in(json!({"logout_post_arg": "bye"}), |world, browser| {
         for form in ["goodbye=1", "x=bye", ""] {
             let ordinary = browser.ask(Request::new("POST", "/app").form(form));
             assert_ordinary(world, &ordinary);
@@ -69,7 +59,7 @@ fn dx_38b_an_argument_of_the_body_logs_out() {
 
 #[test]
 fn dx_38c_the_end_of_the_path_logs_out_whatever_the_query() {
-    each(json!({"logout_uri_suffix": "/logout"}), |world, browser| {
+    logged_in(json!({"logout_uri_suffix": "/logout"}), |world, browser| {
         for target in ["/logout/now", "/app?x=/logout", "/logou", "/app/logout2"] {
             assert_ordinary(world, &browser.ask(Request::new("POST", target)));
         }
@@ -81,7 +71,7 @@ fn dx_38c_the_end_of_the_path_logs_out_whatever_the_query() {
 #[test]
 fn dx_38d_a_method_that_is_not_listed_is_an_ordinary_request() {
     let members = json!({"logout_uri_suffix": "/logout", "logout_query_arg": "bye"});
-    each(members, |world, browser| {
+    logged_in(members, |world, browser| {
         for method in ["GET", "HEAD", "PUT", "PATCH", "OPTIONS"] {
             assert_ordinary(world, &browser.ask(Request::new(method, "/logout?bye=1")));
         }
@@ -93,7 +83,7 @@ fn dx_38d_a_method_that_is_not_listed_is_an_ordinary_request() {
 #[test]
 fn get_logs_out_where_it_is_listed() {
     let members = json!({"logout_uri_suffix": "/logout", "logout_methods": ["GET"]});
-    each(members, |world, browser| {
+    logged_in(members, |world, browser| {
         assert_ordinary(world, &browser.ask(Request::new("POST", "/logout")));
         let page = browser.open("/logout").here();
         assert_logged_out(world, browser, &page.outcome);
@@ -103,7 +93,7 @@ fn get_logs_out_where_it_is_listed() {
 #[test]
 fn dx_40_the_way_leads_over_the_provider_and_back() {
     let members = json!({"logout_uri_suffix": "/logout", "logout_redirect_uri": ["https://app.test/bye?x=1&y"]});
-    each(members, |world, browser| {
+    logged_in(members, |world, browser| {
         let outcome = browser.ask(Request::new("POST", "/logout"));
         let place = outcome.answer_header("location").expect("a place");
         let (endpoint, query) = place.split_once('?').expect("a query");
@@ -210,7 +200,7 @@ fn all_pieces_go_with_the_attributes_they_came_with() {
 
 #[test]
 fn another_site_posts_a_logout_in_vain_where_the_cookie_is_lax() {
-    each(
+    logged_in(
         json!({"logout_uri_suffix": "/logout"}),
         |_world, browser| {
             // The browser sends no cookie, so there is no session to end and none is cleared.

@@ -1,22 +1,10 @@
 //! Sessions: how long they hold, what they are bound to, and what a stranger can do to their cookies
 //! (specification section 14).
 
-use flow::stage::login_config;
+use flow::stage::{logged_in_for_long, login_config};
 use flow::{Browser, Dialect, Request, Route, World};
 use oidc_filter::host::Counter;
 use serde_json::{Value, json};
-
-/// Somebody logged in, with tokens that outlive everything here.
-#[track_caller]
-fn each(members: Value, then: impl Fn(&World, &Browser<'_>)) {
-    for dialect in Dialect::BOTH {
-        let world = World::with_login(dialect, members.clone());
-        world.idp().set(|idp| idp.lifetime = 1_000_000);
-        let browser = world.browser();
-        browser.enter("/app").outcome.assert_user("alex");
-        then(&world, &browser);
-    }
-}
 
 /// Whether the browser is logged in; if not, it is sent to log in.
 fn is_in(browser: &Browser<'_>) -> bool {
@@ -31,7 +19,7 @@ fn is_in(browser: &Browser<'_>) -> bool {
 
 #[test]
 fn dx_01_a_session_wins_over_a_bad_bearer() {
-    each(json!({}), |world, browser| {
+    logged_in_for_long(json!({}), |world, browser| {
         for token in ["garbage", "a.b.c", &world.token(json!({"exp": 1}))] {
             let outcome = browser.ask(Request::get("/app").bearer(token));
             outcome.assert_user("alex");
@@ -44,7 +32,7 @@ fn dx_01_a_session_wins_over_a_bad_bearer() {
 
 #[test]
 fn dx_32a_a_session_that_rests_for_900_s_is_over() {
-    each(json!({}), |world, browser| {
+    logged_in_for_long(json!({}), |world, browser| {
         let unused = browser.copy();
         world.pass_seconds(899);
         assert!(is_in(browser));
@@ -58,7 +46,7 @@ fn dx_32a_a_session_that_rests_for_900_s_is_over() {
 
 #[test]
 fn dx_32b_a_session_is_over_86400_s_after_the_login() {
-    each(json!({}), |world, browser| {
+    logged_in_for_long(json!({}), |world, browser| {
         for _ in 0..143 {
             world.pass_seconds(600);
             assert!(is_in(browser));
@@ -72,7 +60,7 @@ fn dx_32b_a_session_is_over_86400_s_after_the_login() {
 
 #[test]
 fn dx_32c_a_session_is_renewed_when_three_quarters_of_its_time_are_spent() {
-    each(json!({"session_idling_timeout": 0}), |world, browser| {
+    logged_in_for_long(json!({"session_idling_timeout": 0}), |world, browser| {
         let old = browser.copy();
         world.pass_seconds(2699);
         let page = browser.open("/app").here();
@@ -185,7 +173,7 @@ fn a_session_beyond_nine_cookies_is_an_error_that_says_so() {
 
 #[test]
 fn dx_34a_a_cookie_that_was_touched_is_no_session() {
-    each(json!({}), |_, browser| {
+    logged_in_for_long(json!({}), |_, browser| {
         let good = browser.cookie("session").expect("a cookie").value;
         for at in (0..good.len()).step_by(good.len() / 60) {
             let mut bytes = good.clone().into_bytes();
@@ -226,7 +214,7 @@ fn dx_34b_another_secret_opens_nothing_and_an_old_one_still_does() {
 
 #[test]
 fn dx_34c_a_bound_session_is_good_for_its_browser() {
-    each(
+    logged_in_for_long(
         json!({"session_bind": ["user-agent", "scheme"]}),
         |_, browser| {
             assert!(is_in(browser));
@@ -242,7 +230,7 @@ fn dx_34c_a_bound_session_is_good_for_its_browser() {
 
 #[test]
 fn a_session_bound_to_an_address_stays_there() {
-    each(json!({"session_bind": ["ip"]}), |_, browser| {
+    logged_in_for_long(json!({"session_bind": ["ip"]}), |_, browser| {
         let outcome = browser.ask(Request::get("/app"));
         outcome.assert_user("alex");
         let elsewhere = Request::get("/app").from_peer("198.51.100.7");
@@ -287,7 +275,7 @@ fn a_session_is_of_an_issuer_a_client_and_an_audience_and_not_of_a_policy() {
 
 #[test]
 fn a_session_bound_to_an_address_needs_one() {
-    each(json!({"session_bind": ["ip"]}), |world, browser| {
+    logged_in_for_long(json!({"session_bind": ["ip"]}), |world, browser| {
         let unknown = browser.ask(Request::get("/app").from_nobody());
         unknown.assert_status(500);
         assert!(world.logged("no_peer") && world.logged("use_remote_address"));
@@ -338,7 +326,7 @@ fn a_session_of_a_shared_secret_counts_only_where_that_is_taken() {
 #[test]
 fn beside_a_session_nothing_that_looks_like_a_token_goes_on() {
     for (hide, left) in [(true, false), (false, true)] {
-        each(json!({"hide_credentials": hide}), |_, browser| {
+        logged_in_for_long(json!({"hide_credentials": hide}), |_, browser| {
             let request = Request::get("/app?a=1&access_token=planted&b=2")
                 .header("authorization", "Bearer planted")
                 .header("access-token", "planted")
@@ -362,7 +350,7 @@ fn beside_a_session_nothing_that_looks_like_a_token_goes_on() {
 
 #[test]
 fn max_age_counts_from_the_login_also_after_a_refresh_that_does_not_tell() {
-    each(json!({"max_age": 1000}), |world, browser| {
+    logged_in_for_long(json!({"max_age": 1000}), |world, browser| {
         world
             .idp()
             .set(|idp| idp.id_claims = json!({"auth_time": null}));
@@ -382,7 +370,7 @@ fn max_age_counts_from_the_login_also_after_a_refresh_that_does_not_tell() {
 #[test]
 fn what_is_known_of_the_session_goes_upstream_and_a_clients_word_does_not() {
     let members = json!({"session_request_headers": ["id", "subject", "audience", "timeout"]});
-    each(members, |_, browser| {
+    logged_in_for_long(members, |_, browser| {
         let request = Request::get("/app")
             .header("session-subject", "root")
             .header("session-rolling-timeout", "9");

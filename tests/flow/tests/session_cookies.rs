@@ -1,17 +1,8 @@
 //! The session's cookies, as browsers and strangers send them (specification section 14, RFC 6265).
 
-use flow::{Browser, Dialect, Request, World};
+use flow::stage::logged_in;
+use flow::{Dialect, Request, World};
 use serde_json::{Value, json};
-
-#[track_caller]
-fn each(members: Value, then: impl Fn(&World, &Browser<'_>)) {
-    for dialect in Dialect::BOTH {
-        let world = World::with_login(dialect, members.clone());
-        let browser = world.browser();
-        browser.enter("/app").outcome.assert_user("alex");
-        then(&world, &browser);
-    }
-}
 
 #[test]
 fn cookies_have_the_attributes_that_are_configured() {
@@ -71,7 +62,7 @@ fn cookies_have_the_attributes_that_are_configured() {
 
 #[test]
 fn two_sessions_of_different_people_are_believed_neither() {
-    each(json!({}), |world, browser| {
+    logged_in(json!({}), |world, browser| {
         let mut other = world.browser();
         other.user = "mallory".to_owned();
         other.enter("/app").outcome.assert_user("mallory");
@@ -92,7 +83,7 @@ fn two_sessions_of_different_people_are_believed_neither() {
 
 #[test]
 fn five_hundred_garbage_cookies_harm_nobody() {
-    each(json!({}), |world, browser| {
+    logged_in(json!({}), |world, browser| {
         let good = browser.cookie("session").expect("a cookie").value;
         let garbage: Vec<String> = (0..500)
             .map(|number| {

@@ -2,21 +2,10 @@
 //! that go to either side. Each test must fail when a field is put back to its default: `make parity` does that.
 
 use flow::idp::{CLIENT, USERINFO};
-use flow::stage::with_methods;
-use flow::{Browser, Dialect, Request, World, document};
-use serde_json::{Value, json};
+use flow::stage::{logged_in, with_methods};
+use flow::{Dialect, Request, World, document};
+use serde_json::json;
 use support::issuer;
-
-/// Somebody logged in.
-#[track_caller]
-fn logged_in(members: Value, then: impl Fn(&World, &Browser<'_>)) {
-    for dialect in Dialect::BOTH {
-        let world = World::with_login(dialect, members.clone());
-        let browser = world.browser();
-        browser.enter("/app").outcome.assert_user("alex");
-        then(&world, &browser);
-    }
-}
 
 /// The only value of a header of the response.
 #[track_caller]

@@ -2,21 +2,9 @@
 //! again, and what a refusal does to the session (specification sections 7.1, 13; rows K and L).
 
 use flow::idp::ROBOT;
-use flow::stage::{DISCOVERY, login_config};
+use flow::stage::{DISCOVERY, logged_in_for_long, login_config};
 use flow::{Behaviour, Browser, Dialect, Request, Stop, World};
 use serde_json::{Value, json};
-
-/// Somebody logged in, with tokens that outlive everything here.
-#[track_caller]
-fn each(members: Value, then: impl Fn(&World, &Browser<'_>)) {
-    for dialect in Dialect::BOTH {
-        let world = World::with_login(dialect, members.clone());
-        world.idp().set(|idp| idp.lifetime = 1_000_000);
-        let browser = world.browser();
-        browser.enter("/app").outcome.assert_user("alex");
-        then(&world, &browser);
-    }
-}
 
 /// A provider that signs with a key that it does not publish.
 fn with_unknown_key(members: &Value) -> [World; 2] {
@@ -98,7 +86,7 @@ fn the_signatures_of_other_grants_are_ignored_by_their_names() {
 
 #[test]
 fn a_session_is_verified_again_on_each_request() {
-    each(json!({"reverify": true}), |world, browser| {
+    logged_in_for_long(json!({"reverify": true}), |world, browser| {
         browser.open("/app").here().outcome.assert_user("alex");
         // The provider withdraws the key, and this worker learns of it.
         world.publish(&["k2"]);
@@ -115,7 +103,7 @@ fn a_session_is_verified_again_on_each_request() {
         );
     });
     // The nearest twin: a session that is trusted.
-    each(json!({}), |world, browser| {
+    logged_in_for_long(json!({}), |world, browser| {
         world.publish(&["k2"]);
         world.pass_seconds(31);
         world
@@ -148,7 +136,7 @@ fn a_session_that_cannot_be_verified_again_is_nobodys_fault() {
 fn a_session_that_is_verified_again_is_renewed_like_any_other() {
     let members =
         json!({"reverify": true, "session_rolling_timeout": 100, "session_idling_timeout": 0});
-    each(members, |world, browser| {
+    logged_in_for_long(members, |world, browser| {
         for _ in 0..5 {
             world.pass_seconds(90);
             browser.open("/app").here().outcome.assert_user("alex");
